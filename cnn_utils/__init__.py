@@ -1,0 +1,1 @@
+"""Helpers of the course: shape arithmetic, layers in NumPy, data, networks, graphs, figures."""
