@@ -16,4 +16,4 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inh
     _scratch = tempfile.mkdtemp(prefix="cnn_utils_tests_")
     atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
     os.environ.setdefault("CNN_UTILS_RUNS", os.path.join(_scratch, "runs"))
-    os.environ["IPYTHONDIR"] = os.path.join(_scratch, "ipython")
+    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(dir=_scratch)

@@ -2,10 +2,12 @@
 
     python3 .ci/setup.py [--exactly] [lab | tensorboard] [arguments of the command]
 
-The Makefile calls it. `--exactly` insists on the Python that runs this file; otherwise a working `.venv` of any
-supported version is kept. The syntax is that of old Pythons on purpose: one that is too old must come as far as the
-message which says so.
+The Makefile calls it. `--exactly` insists on the Python that runs this file; otherwise a working `.venv`
+of any supported version is kept. The syntax is that of old Pythons on purpose: one that is too old must
+come as far as the message which says so.
 """
+# ruff: noqa: UP010, UP024, UP031, B904, C402
+# (they ask for syntax that an old Python cannot read)
 
 from __future__ import print_function
 
@@ -25,7 +27,7 @@ STAMP = os.path.join(VENV, "set-up.json")  # written last: it says what was inst
 UNFINISHED = os.path.join(VENV, "set-up-unfinished")  # there while packages are being written
 INPUTS = ("requirements.txt", "pyproject.toml")
 VERSIONS = ("3.13", "3.12", "3.11")
-GIGABYTES = 4  # .venv takes 2.7 GB; the downloads pass through the same disk
+GIGABYTES = 4  # .venv takes 2.8 GB; pip keeps the downloads, most often on the same disk
 
 
 class SetupError(Exception):
@@ -170,7 +172,9 @@ def install():
 
 
 def show_pip_progress(line):
-    large = re.match(r"\s*(?:Downloading|Using cached) (?:\S*/)?([^-\s]+)-([^-\s]+)-\S+ \((\d{2,})(?:\.\d+)? MB\)", line)
+    large = re.match(
+        r"\s*(?:Downloading|Using cached) (?:\S*/)?([^-\s]+)-([^-\s]+)-\S+ \((\d{2,})(?:\.\d+)? MB\)", line
+    )
     if large:
         print("  %s %s, %s MB" % large.groups())
     elif line.startswith("Installing collected packages"):
@@ -180,16 +184,13 @@ def show_pip_progress(line):
 
 def advice(output):
     if re.search(r"No space left|Disk quota", output):
-        return (
-            "The disk is full. Free some room; if only the temporary folder is small, set TMPDIR to another.\n"
-            "Then call again."
-        )
+        return "The disk is full. Free some room (or set TMPDIR, when only /tmp is small), then call again."
     if re.search(r"CERTIFICATE_VERIFY_FAILED|SSLError", output):
-        return "The package index could not be trusted. Behind a company's proxy, set PIP_CERT to its certificate."
+        return "The package index could not be trusted. Behind a company's proxy, set PIP_CERT."
     if re.search(r"NewConnection|ConnectTimeout|ReadTimeout|ProxyError|name resolution|unreachable", output):
-        return "No connection to the package index. Check the network (and HTTPS_PROXY, if you need one), then call again."
+        return "No connection to the package index. Check the network (and HTTPS_PROXY), then call again."
     if re.search(r"No matching distribution|not a supported wheel|requires a different Python", output):
-        return "No build of that package for this Python and machine. Try another Python: make PYTHON=python3.12 lab"
+        return "That package has no build for this Python. Try another Python: make PYTHON=python3.12 lab"
     return "Call again; if it fails the same way, remove the folder .venv and call once more."
 
 
@@ -229,10 +230,14 @@ def run(command, show=lambda line: None):
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
     )
     lines = deque(maxlen=200)
-    for line in process.stdout:
-        lines.append(line.rstrip())
-        show(line)
-    return process.wait(), lines
+    try:
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            show(line)
+        return process.wait(), lines
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
 
 
 def running_version():

@@ -68,9 +68,7 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
     span = _span(kernel, dilation)
     extra = whole_number("output_padding", output_padding, minimum=0)
     if extra and isinstance(padding, str):
-        raise ValueError(
-            f"output_padding={extra} needs padding as numbers: padding={padding!r} fixes the size"
-        )
+        raise ValueError(f"output_padding={extra} needs padding in numbers: {padding!r} fixes the size")
     if extra >= max(stride, dilation):
         raise ValueError(
             f"output_padding={extra} must be smaller than the stride ({stride}) or the dilation ({dilation})"

@@ -25,17 +25,13 @@ def log_directory(name):
 
     >>> log_directory("../elsewhere")
     Traceback (most recent call last):
-    ValueError: name='../elsewhere': use letters, digits, '-', '_' and '.', beginning with a letter or digit
+    ValueError: name='../elsewhere': use letters, digits, '-', '_' and '.', after a letter or digit
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(
-            f"name={name!r}: use letters, digits, '-', '_' and '.', beginning with a letter or digit"
-        )
+        raise ValueError(f"name={name!r}: use letters, digits, '-', '_' and '.', after a letter or digit")
     folder = _runs_folder() / name
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise ValueError(
-            f"name={name!r}: {folder} is a link or a file; it must be a folder, or not exist yet"
-        )
+        raise ValueError(f"name={name!r}: {folder} is a link or a file, where a folder should be")
     try:
         if folder.exists():
             shutil.rmtree(folder)  # links inside are removed, not followed
@@ -236,18 +232,13 @@ def _layer_graph(calls):
     made_by, counted = {}, set()
     for name, layer, inputs, outputs in calls:
         made_by.update((id(tensor), name) for tensor in outputs)
-        node = graph.node.add(
-            name=name, op=type(layer).__name__, input=[made_by[id(tensor)] for tensor in inputs]
-        )
+        sources = [made_by[id(tensor)] for tensor in inputs]
+        node = graph.node.add(name=name, op=type(layer).__name__, input=sources)
         shapes = [tf.TensorShape(tensor.shape) for tensor in outputs]
-        node.attr["_output_shapes"].list.shape.extend(
-            shape.as_proto() for shape in shapes
-        )  # shown on the edges
+        node.attr["_output_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)  # on the edges
         node.attr["output_shape"].s = ", ".join(str(shape).replace("None", "?") for shape in shapes).encode()
-        has_parameters = (
-            hasattr(layer, "count_params") and layer not in counted
-        )  # shared parameters count once
-        node.attr["parameters"].i = layer.count_params() if has_parameters else 0
+        if layer not in counted:  # a shared layer's parameters count once
+            node.attr["parameters"].i = layer.count_params() if hasattr(layer, "count_params") else 0
         counted.add(layer)
     return graph
 

@@ -1,10 +1,11 @@
 """Every figure of the course: one style, one palette.
 
-Each function draws one kind of picture and returns ``(figure, axes)``. In a notebook, end the call with a semicolon.
+Each function draws one kind of picture and returns ``(figure, axes)``; Jupyter shows the picture, not the pair.
 Colours mean the same thing everywhere: see `COLORS`. A negative number is grey, whatever the role.
 """
 
 from functools import wraps
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,15 +39,27 @@ STYLE = {
 }
 
 
+class Drawing(NamedTuple):
+    """What every function here returns. As the last line of a cell it prints nothing: Jupyter shows the figure itself."""
+
+    figure: plt.Figure
+    axes: object
+
+    def _ipython_display_(self):
+        pass
+
+
 def _styled(draw):
     """Run a drawing function under the course's style, leaving the reader's own settings alone."""
 
     @wraps(draw)
     def styled(*args, **options):
-        before = {key: plt.rcParams[key] for key in STYLE}  # rc_context would also undo what Jupyter's backend sets on first use
+        before = {
+            key: plt.rcParams[key] for key in STYLE
+        }  # rc_context would also undo what Jupyter's backend sets on first use
         plt.rcParams.update(STYLE)
         try:
-            return draw(*args, **options)
+            return Drawing(*draw(*args, **options))
         finally:
             plt.rcParams.update(before)
 
@@ -96,7 +109,15 @@ def grids(arrays, titles=None, *, roles="input", title=None, marks=None, between
         for top, left, rows, columns in (marks or [()] * len(arrays))[index]:
             _outline(axes, top, left, rows, columns)
         if between and index < len(between):
-            axes.text(array.shape[1] - 0.5 + gap / 2, array.shape[0] / 2 - 0.5, between[index], ha="center", va="center", fontsize=16, clip_on=False)
+            axes.text(
+                array.shape[1] - 0.5 + gap / 2,
+                array.shape[0] / 2 - 0.5,
+                between[index],
+                ha="center",
+                va="center",
+                fontsize=16,
+                clip_on=False,
+            )
     if title:
         figure.suptitle(title)
     return figure, row[0]
@@ -147,21 +168,45 @@ def windows(size, kernel, *, stride=1, padding=(0, 0), dilation=1, title=None):
     reach = dilation * (kernel - 1) + 1
     starts = range(-before, size + after - reach + 1, stride)
     read = {start + dilation * tap for start in starts for tap in range(kernel)}
-    figure, axes = plt.subplots(figsize=(0.42 * (size + before + after) + 2.2, 0.3 * (len(starts) + 2) + 0.75))
+    figure, axes = plt.subplots(
+        figsize=(0.42 * (size + before + after) + 2.2, 0.3 * (len(starts) + 2) + 0.75)
+    )
     for pixel in range(-before, size + after):
         real, seen = 0 <= pixel < size, pixel in read
         face = COLORS["input"] if real and seen else "white"
         edge = COLORS["highlight"] if real and not seen else COLORS["neutral"]
-        axes.add_patch(Rectangle((pixel, 0), 0.92, 0.8, fc=face, ec=edge, lw=2 if not seen else 1, hatch=None if real else "///", hatch_linewidth=0.5))
+        axes.add_patch(
+            Rectangle(
+                (pixel, 0),
+                0.92,
+                0.8,
+                fc=face,
+                ec=edge,
+                lw=2 if not seen else 1,
+                hatch=None if real else "///",
+                hatch_linewidth=0.5,
+            )
+        )
         label = str(pixel) if real else "0"
         ink = "white" if real and seen else edge
-        axes.text(pixel + 0.46, 0.4, label, ha="center", va="center", fontsize=9, color=ink, bbox=None if real else {"fc": "white", "ec": "none", "pad": 1.5})
+        axes.text(
+            pixel + 0.46,
+            0.4,
+            label,
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=ink,
+            bbox=None if real else {"fc": "white", "ec": "none", "pad": 1.5},
+        )
     for index, start in enumerate(starts):
         y = -0.75 * (index + 1)
         axes.plot([start + 0.46, start + reach - 0.54], [y + 0.25] * 2, color=COLORS["kernel"], lw=1)
         for tap in range(kernel):
             axes.add_patch(Rectangle((start + dilation * tap, y), 0.92, 0.5, fc=COLORS["kernel"], ec="none"))
-        axes.text(size + after + 0.3, y + 0.25, f"output {index}", va="center", fontsize=9, color=COLORS["output"])
+        axes.text(
+            size + after + 0.3, y + 0.25, f"output {index}", va="center", fontsize=9, color=COLORS["output"]
+        )
     axes.set(xlim=(-before - 0.2, size + after + 2.4), ylim=(-0.75 * len(starts) - 0.2, 1.0))
     axes.axis("off")
     axes.set_title(title, loc="left")
@@ -178,7 +223,9 @@ def _grid(axes, array, role, decimals, size):
     for (row, column), value in np.ndenumerate(array):
         if np.isfinite(value):
             label = f"{value + 0.0:.{decimals}f}"
-            axes.text(column, row, label, ha="center", va="center", fontsize=size, color=_ink(shown.to_rgba(value)))
+            axes.text(
+                column, row, label, ha="center", va="center", fontsize=size, color=_ink(shown.to_rgba(value))
+            )
     axes.set_xticks(np.arange(array.shape[1] + 1) - 0.5, [])
     axes.set_yticks(np.arange(array.shape[0] + 1) - 0.5, [])
     axes.grid(color="#C8C8C8", linewidth=0.8)
@@ -188,7 +235,11 @@ def _grid(axes, array, role, decimals, size):
 
 
 def _outline(axes, top, left, rows, columns, color=COLORS["highlight"]):
-    axes.add_patch(Rectangle((left - 0.5, top - 0.5), columns, rows, fill=False, ec=color, lw=2.8, zorder=3, clip_on=False))
+    axes.add_patch(
+        Rectangle(
+            (left - 0.5, top - 0.5), columns, rows, fill=False, ec=color, lw=2.8, zorder=3, clip_on=False
+        )
+    )
 
 
 def _ink(color):
@@ -223,7 +274,10 @@ def images(pictures, titles=None, *, columns=None, title=None, signed=False, tit
     columns = columns or min(8, len(pictures))
     rows = -(-len(pictures) // columns)
     figure, frames = plt.subplots(
-        rows, columns, figsize=(scale * columns, (scale + (0.3 if titles else 0)) * rows + (0.45 if title else 0)), squeeze=False
+        rows,
+        columns,
+        figsize=(scale * columns, (scale + (0.3 if titles else 0)) * rows + (0.45 if title else 0)),
+        squeeze=False,
     )
     for axes in frames.flat:
         axes.axis("off")
@@ -235,13 +289,25 @@ def images(pictures, titles=None, *, columns=None, title=None, signed=False, tit
         else:
             axes.imshow(picture)
         if titles is not None:
-            axes.set_title(titles[index], fontsize=10, color=title_colors[index] if title_colors else "#222222")
+            axes.set_title(
+                titles[index], fontsize=10, color=title_colors[index] if title_colors else "#222222"
+            )
     figure.suptitle(title)
     return figure, frames
 
 
 @_styled
-def matrix(values, *, title=None, row_labels=None, column_labels=None, xlabel=None, ylabel=None, role="input", numbers=False):
+def matrix(
+    values,
+    *,
+    title=None,
+    row_labels=None,
+    column_labels=None,
+    xlabel=None,
+    ylabel=None,
+    role="input",
+    numbers=False,
+):
     """Draw a matrix as coloured cells: a confusion matrix, or the sparse matrix of a convolution.
 
     With `numbers`, every non-zero cell shows its value.
@@ -290,7 +356,14 @@ def curves(lines, *, title=None, xlabel=None, ylabel=None, styles=None, log=Fals
         axes.set_yscale("log")
     for name, x in (marks or {}).items():
         axes.axvline(x, color=COLORS["neutral"], lw=1, ls="--")
-        axes.annotate(f" {name}", (x, 0.98), xycoords=("data", "axes fraction"), va="top", fontsize=9.5, color=COLORS["neutral"])
+        axes.annotate(
+            f" {name}",
+            (x, 0.98),
+            xycoords=("data", "axes fraction"),
+            va="top",
+            fontsize=9.5,
+            color=COLORS["neutral"],
+        )
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title(title, loc="left")
     if len(lines) > 1:
@@ -335,11 +408,16 @@ def graph(nodes, *, notes=None, title=None):
     depth = {}
     for name, _, inputs in nodes:
         depth[name] = 1 + max((depth[source] for source in inputs), default=-1)
-    columns = {level: [name for name in depth if depth[name] == level] for level in sorted(set(depth.values()))}
+    columns = {
+        level: [name for name in depth if depth[name] == level] for level in sorted(set(depth.values()))
+    }
     place = {}
     for level, names in columns.items():  # order each column by where its inputs stand
         inputs_of = {name: inputs for name, _, inputs in nodes}
-        names.sort(key=lambda name: np.mean([place[i][1] for i in inputs_of[name]] or [-list(depth).index(name)]), reverse=True)
+        names.sort(
+            key=lambda name: np.mean([place[i][1] for i in inputs_of[name]] or [-list(depth).index(name)]),
+            reverse=True,
+        )
         for index, name in enumerate(names):
             place[name] = (2.1 * level, 1.0 * ((len(names) - 1) / 2 - index))
     tallest = max(len(names) for names in columns.values())
@@ -347,12 +425,29 @@ def graph(nodes, *, notes=None, title=None):
     figure, axes = plt.subplots(figsize=(2.1 * len(columns) + 0.2, (0.3 + 0.21 * lines) * tallest + 0.4))
     for name, operation, inputs in nodes:
         x, y = place[name]
-        role = "input" if not inputs else "output" if not any(name in other for _, _, other in nodes) else "neutral"
+        role = (
+            "input"
+            if not inputs
+            else "output"
+            if not any(name in other for _, _, other in nodes)
+            else "neutral"
+        )
         label = f"{name}\n{operation}" + (f"\n{notes[name]}" if notes and name in notes else "")
         axes.text(x, y, label, ha="center", va="center", fontsize=10, linespacing=1.25, zorder=3,
                   bbox={"boxstyle": "round,pad=0.45", "fc": "white", "ec": COLORS[role], "lw": 1.8})  # fmt: skip
         for source in inputs:
-            axes.add_patch(FancyArrowPatch(place[source], (x, y), arrowstyle="-|>", mutation_scale=14, shrinkA=30, shrinkB=30, color="#9A9A9A", lw=1.3))
+            axes.add_patch(
+                FancyArrowPatch(
+                    place[source],
+                    (x, y),
+                    arrowstyle="-|>",
+                    mutation_scale=14,
+                    shrinkA=30,
+                    shrinkB=30,
+                    color="#9A9A9A",
+                    lw=1.3,
+                )
+            )
     axes.set(xlim=(-0.9, 2.1 * (len(columns) - 1) + 0.9), ylim=(-0.5 * tallest, 0.5 * tallest))
     axes.axis("off")
     axes.set_title(title, loc="left")

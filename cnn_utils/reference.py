@@ -7,11 +7,12 @@ them. ``stride``, ``dilation`` and ``pool`` are an int or a pair (rows, columns)
 Arrays are never changed in place. float32 stays float32 and float64 stays float64; of several arrays NumPy's
 ``result_type`` decides; what is not floating point by then (pixels stored as integers) becomes float64.
 
-The batch is worked through in chunks, so that beside its inputs and its result a layer needs at most
-``CHUNK_BYTES`` of memory, or what one image needs if that is more. A size or shape that makes no sense raises
-a ``ValueError`` that names the argument, its value and the rule.
+The batch is worked through in chunks: beside its inputs (copied if their type must change) and its result, a
+layer needs at most about ``CHUNK_BYTES`` of memory, or what one image needs if that is more. A size or shape
+that makes no sense raises a ``ValueError`` that names the argument, its value and the rule.
 """
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -175,11 +176,11 @@ def lp_pool2d(x, pool=2, *, p=2, stride=None, padding="valid"):
     >>> lp_pool2d(np.array([[3.0, 0.0], [0.0, -4.0]]).reshape(1, 2, 2, 1)).item()
     5.0
     """
-    (x,) = _arrays(x=x)
+    (x,), p = _arrays(x=x), _check_p(p)
     rows, columns = _pool_axes(x, pool, stride, padding)
     output = np.empty((len(x), rows.outputs, columns.outputs, x.shape[-1]), x.dtype)
     for part in _chunks(x, rows, columns):
-        output[part] = _norm(x[part], _check_p(p), rows, columns)
+        output[part] = _norm(x[part], p, rows, columns)
     return output
 
 
@@ -263,9 +264,8 @@ class _Axis(NamedTuple):
         offset = tap * self.dilation - self.before  # window number o meets pixel o * stride + offset
         first = max(0, -(offset // self.stride))
         last = max(first, min(self.outputs, (self.size - 1 - offset) // self.stride + 1))
-        return slice(first * self.stride + offset, last * self.stride + offset, self.stride), slice(
-            first, last
-        )
+        pixels = slice(first * self.stride + offset, last * self.stride + offset, self.stride)
+        return pixels, slice(first, last)
 
 
 def _taps(rows, columns):
@@ -384,18 +384,25 @@ def _images_per_chunk(x, rows, columns):
 
 
 def _arrays(**arguments):
-    """The arguments as arrays of one floating-point type. None stays None."""
-    arrays = {}
-    for name, value in arguments.items():
-        try:
-            arrays[name] = value = np.asarray(value) if value is not None else None
-        except ValueError:
-            raise ValueError(f"{name} is ragged: every row must be as long as the others") from None
-        if value is not None and value.dtype.kind not in "biuf":
-            raise ValueError(f"{name} holds {value.dtype}: it must hold real numbers")
-    dtype = np.result_type(*(array for array in arrays.values() if array is not None))
+    """The arguments as arrays of one floating-point type. A bias may be None and stays it."""
+    given = {
+        name: _array(name, value) for name, value in arguments.items() if name != "bias" or value is not None
+    }
+    dtype = np.result_type(*given.values())
     dtype = dtype if dtype.kind == "f" else np.float64
-    return [None if array is None else array.astype(dtype, copy=False) for array in arrays.values()]
+    return [given[name].astype(dtype, copy=False) if name in given else None for name in arguments]
+
+
+def _array(name, value):
+    if value is None:
+        raise ValueError(f"{name}=None must be an array")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} is ragged: every row must be as long as the others") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds {array.dtype}: it must hold real numbers")
+    return array
 
 
 def _conv_axes(x, kernel, stride, padding, dilation):
@@ -466,6 +473,6 @@ def _check_gradient(output_gradient, shape):
 
 
 def _check_p(p):
-    if isinstance(p, (bool, str)) or not np.isscalar(p) or not 1 <= p < np.inf:
+    if isinstance(p, bool) or not isinstance(p, Real) or not 1 <= p < np.inf:
         raise ValueError(f"p={p!r} must be a finite number, 1 or more")
     return float(p)

@@ -100,8 +100,8 @@ class Progress(keras.callbacks.Callback):
 class StepHistory(keras.callbacks.Callback):
     """Record loss and metrics of every batch, and of the validation set after every epoch.
 
-    Keras reports means since the epoch began; a batch's own value is recovered from two neighbouring means.
-    (A smaller last batch of an epoch comes out nearer to the mean than it was.)
+    Keras reports means since the epoch began; a batch's own value is recovered from two neighbouring means, to
+    about four decimals. (A smaller last batch of an epoch comes out nearer to the mean than it was.)
 
     Attributes
     ----------
@@ -110,15 +110,13 @@ class StepHistory(keras.callbacks.Callback):
     """
 
     def on_train_begin(self, logs=None):
-        self.train, self.validation, self.steps = {"step": []}, {"step": []}, 0
+        self.train, self.validation, self.steps, self._means = {"step": []}, {"step": []}, 0, {}
 
     def on_train_batch_end(self, batch, logs=None):
         self.steps += 1
-        if batch == 0:
-            self._means = dict.fromkeys(logs, 0.0)
-        values = {name: (batch + 1) * mean - batch * self._means[name] for name, mean in logs.items()}
+        values = {name: (batch + 1) * mean - batch * self._means.get(name, 0) for name, mean in logs.items()}
         self._means = dict(logs)
-        self._record(self.train, {name: round(value, 6) for name, value in values.items()})
+        self._record(self.train, {name: round(value, 4) for name, value in values.items()})
 
     def on_epoch_end(self, epoch, logs=None):
         validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}

@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import time
+from base64 import b64decode
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
-FIGURE = re.compile(r"^\*Figure:\* (.+)$", re.MULTILINE)  # the alternative text of the picture that the next cell draws
+README_PICTURE = FOLDER / "window.png"  # the first figure of notebook 2
+FIGURE = re.compile(
+    r"^\*Figure:\* (.+)$", re.MULTILINE
+)  # the alternative text of the picture that the next cell draws
 
 
 def paths():
@@ -49,6 +53,13 @@ def figure_texts(notebook):
             before = ""
 
 
+def first_picture(notebook):
+    cell, _ = next(figure_texts(notebook))
+    return b64decode(
+        next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
+    )
+
+
 def normalise(notebook):
     """Keep what a reader sees and what is compared; drop what changes from one machine to the next."""
     notebook.metadata = nbformat.from_dict(
@@ -60,7 +71,9 @@ def normalise(notebook):
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
         cell.source = cell.source.rstrip()
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in ("tags", "reason") if cell.metadata.get(key)})
+        cell.metadata = nbformat.from_dict(
+            {key: cell.metadata[key] for key in ("tags", "reason") if cell.metadata.get(key)}
+        )
         if cell.cell_type == "code":
             cell.outputs = _merge_streams(cell.outputs)
     for cell, text in figure_texts(notebook):
@@ -74,7 +87,12 @@ def _merge_streams(outputs):
     """Join what the kernel happened to send in pieces."""
     merged = []
     for output in outputs:
-        if merged and output.output_type == "stream" and merged[-1].output_type == "stream" and merged[-1].name == output.name:
+        if (
+            merged
+            and output.output_type == "stream"
+            and merged[-1].output_type == "stream"
+            and merged[-1].name == output.name
+        ):
             merged[-1].text += output.text
         else:
             merged.append(output)
@@ -84,13 +102,21 @@ def _merge_streams(outputs):
 def execute(path):
     """Run one notebook from top to bottom and store it; raise, and store nothing, when a cell fails or writes to stderr."""
     notebook = read(path)
-    client = NotebookClient(notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}, store_widget_state=False)
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
+        store_widget_state=False,
+    )
     client.execute()
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
                 raise RuntimeError(f"{path.name}: a cell wrote to stderr:\n{cell.source}\n---\n{output.text}")
     write(normalise(notebook), path)
+    if path.name.startswith("02"):
+        README_PICTURE.write_bytes(first_picture(notebook))
 
 
 def write(notebook, path):
@@ -105,9 +131,15 @@ def write(notebook, path):
 def main(names):
     os.environ.setdefault("CNN_UTILS_SOURCE", "full")
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="cnn_utils_ipython_")
-    chosen = [path for path in paths() if not names or path.name.startswith(tuple(names))]
+    chosen = [
+        path
+        for path in paths()
+        if not names or path.name.startswith(tuple(Path(name).name for name in names))
+    ]
     if not chosen:
-        sys.exit(f"no notebook starts with {' or '.join(names)}; there are {', '.join(path.name for path in paths())}")
+        sys.exit(
+            f"no notebook starts with {' or '.join(names)}; there are {', '.join(path.name for path in paths())}"
+        )
     failed = 0
     for path in chosen:
         start = time.perf_counter()

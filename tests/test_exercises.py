@@ -82,13 +82,49 @@ def slide(image, kernel, stride, *, cell=lambda w, k: (w * k).sum(), step=None, 
     output = np.zeros((rows, columns))
     for row in range(rows):
         for column in range(columns):
-            window = image[row * step : row * step + kernel.shape[0], column * step : column * step + kernel.shape[1]]
+            window = image[
+                row * step : row * step + kernel.shape[0], column * step : column * step + kernel.shape[1]
+            ]
             output[row, column] = cell(window, kernel)
     return output
 
 
 def sliding(**wrong):
     return lambda image, kernel, stride: slide(image, kernel, stride, **wrong)
+
+
+def pool(image, pool, stride, *, cell=np.mean, step=None, trim=0):
+    """A reader's pooling loop with one thing wrong."""
+    step = step or stride
+    rows, columns = ((side - pool) // stride + 1 - trim for side in image.shape)
+    places = [(row * step, column * step) for row in range(rows) for column in range(columns)]
+    return np.array([cell(image[top : top + pool, left : left + pool]) for top, left in places]).reshape(
+        rows, columns
+    )
+
+
+def pooling(**wrong):
+    return lambda image, size, stride: pool(image, size, stride, **wrong)
+
+
+def first(window):
+    """Where the first maximum is, row by row: the right rule."""
+    mask = np.zeros(window.size)
+    mask[window.argmax()] = 1
+    return mask.reshape(window.shape)
+
+
+def routing(share, used=True):
+    """A reader's gradient of 2x2 max pooling: `share` says what part of the gradient each pixel of a window gets."""
+
+    def gradient(image, arriving):
+        result = np.zeros(image.shape)
+        for (row, column), value in np.ndenumerate(arriving):
+            place = slice(2 * row, 2 * row + 2), slice(2 * column, 2 * column + 2)
+            result[place] += share(image[place]) * (value if used else 1)
+        return result
+
+    return gradient
 
 
 WRONG = [
@@ -138,7 +174,7 @@ WRONG = [
     ("2.3", (0, 0), "0 zeros in all"),
     ("2.3", 5, "a pair"),
     ("2.4", sliding(flip=True), "flipped"),
-    ("2.4", sliding(step=1), "row \\* stride"),
+    ("2.4", sliding(step=1), "row * stride"),
     ("2.4", sliding(trim=1), "last window"),
     ("2.4", sliding(cell=lambda w, k: w.sum()), "multiply"),
     ("2.4", sliding(cell=lambda w, k: (w * k).mean()), "mean"),
@@ -153,17 +189,106 @@ WRONG = [
     ("2.6", (2, 2, 0), "larger than the stride"),
     ("2.6", (3, 1, 1), "become 64"),
     ("2.6", 4, "three numbers"),
+    ("3.1", 784, "does not"),
+    ("3.1", 4 * 4 * 64, "not 4"),
+    ("3.1", 9, "keeps the depth"),
+    ("3.1", 72, "depth stays"),
+    ("3.1", 7 * 7 * 64, "after two pools"),
+    ("3.1", 3, "the width"),
+    ("3.1", (3, 3, 64), "one number"),
+    ("3.1", 100, "follow the width"),
+    ("3.2", 1, "overlap"),
+    ("3.2", 4, "stride 2"),
+    ("3.2", 3, "both directions"),
+    ("3.2", 1 / 9, "share of a mean"),
+    ("3.2", 25, "must fit"),
+    ("3.2", 8, "count the windows"),
+    ("3.3", pooling(cell=np.max), "maximum"),
+    ("3.3", pooling(cell=np.sum), "sum"),
+    ("3.3", pooling(cell=lambda window: window.sum() / len(window)), "pool times pool"),
+    ("3.3", lambda image, size, stride: pool(image, size, 1), "stride is not used"),
+    ("3.3", lambda image, size, stride: pool(image, size, size), "`stride` apart"),
+    ("3.3", pooling(step=1), "row * stride"),
+    ("3.3", pooling(trim=1), "last window"),
+    ("3.3", lambda image, size, stride: image, "shape"),
+    ("3.3", lambda image, size, stride: image.mean(), "shape"),
+    ("3.4", routing(lambda window: window == window.max()), "every tied winner"),
+    ("3.4", routing(lambda window: (window == window.max()) / (window == window.max()).sum()), "share"),
+    ("3.4", routing(lambda window: first(window[::-1, ::-1])[::-1, ::-1]), "the last one"),
+    ("3.4", routing(lambda window: first(window.T).T), "column by column"),
+    ("3.4", routing(first, used=False), "not used"),
+    ("3.4", routing(lambda window: np.full((2, 2), 1 / 4)), "average pooling"),
+    ("3.4", routing(lambda window: first(-window)), "smallest"),
+    ("3.4", lambda image, arriving: arriving, "shape"),
+    ("3.4", routing(lambda window: window), "the result is"),
+    ("3.5", [0] * 8, "nothing changes"),
+    ("3.5", [0, 0, 1, 1, 0, 0, 1, 1], "2 of 4"),
+    ("3.5", [1, 0] * 4, "nothing changes"),
+    ("3.5", [1, 0, 0, 0, 1, 0, 0, 0], "nothing changes"),
+    ("3.5", [1, 2, 3, 4, 5, 6, 7, 8], "zeros and ones"),
+    ("3.5", [0, 1, 0, 0], "eight numbers"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("number", "answer", "hint"), WRONG, ids=[f"{number}-{hint}" for number, _, hint in WRONG])
+WRONG += [
+    ("6.1", 4608, "bias"),
+    ("6.1", 320, "16 input channels"),
+    ("6.1", 5120, "not one for each channel"),
+    ("6.1", 12832, "5×5"),
+    ("6.1", 880.5, "count"),
+    ("6.2", 800, "with padding"),
+    ("6.2", 16, "32 channels"),
+    ("6.2", 1152, "conv2 shrinks"),
+    ("6.2", 2048, "pool2"),
+    ("6.2", 256, "conv1 has"),
+    ("6.2", 10, "follow the width"),
+    ("6.3", -2.3026, "minus"),
+    ("6.3", 3.3219, "bits"),
+    ("6.3", 1, "base ten"),
+    ("6.3", 0.1, "probability of the right digit"),
+    ("6.3", 0.9, "error rate"),
+    ("6.3", 5, "ten equal"),
+    ("6.4", lambda scores, labels: sum(np.argmax(scores, 1) == labels), "counts"),
+    ("6.4", lambda scores, labels: 1 - np.mean(np.argmax(scores, 1) == labels), "error rate"),
+    ("6.4", lambda scores, labels: 100 * np.mean(np.argmax(scores, 1) == labels), "per cent"),
+    ("6.4", lambda scores, labels: np.mean(np.max(scores, 1) == labels), "argmax"),
+    ("6.4", lambda scores, labels: scores.argmax(axis=1) == labels, "shape"),
+    ("6.5", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "3.4e38"),
+    ("6.5", [80, 0, 0, 0, 0, 0, 0, 0, 0, 0], "3.4e38"),
+    ("6.5", [np.inf] + [0] * 9, "ordinary"),
+    ("6.5", [100], "shape"),
+    ("6.6", lambda scores: np.exp(scores) / np.sum(np.exp(scores)), "each row is to sum"),
+    ("6.6", lambda scores: np.exp(scores) / np.sum(np.exp(scores), axis=0), "axis −1"),
+    ("6.6", lambda scores: scores / np.sum(scores, axis=-1, keepdims=True), "exponentials first"),
+    (
+        "6.6",
+        lambda scores: np.exp(scores) / np.sum(np.exp(scores), axis=-1, keepdims=True),
+        "Subtract the largest",
+    ),
+    ("6.6", lambda scores: 1.0 * (scores == scores.max(axis=-1, keepdims=True)), "softmax shares"),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "hint"), WRONG, ids=[f"{number}-{hint}" for number, _, hint in WRONG]
+)
 def test_a_wrong_answer_is_rejected_with_a_hint_about_it(number, answer, hint):
     verdict = exercises.grade(number, answer)
     assert verdict.status == "wrong"
-    assert re.search(hint, verdict.message), verdict.message
+    assert hint in verdict.message, verdict.message
 
 
 RIGHT = [
+    ("6.1", 4640),
+    ("6.3", 2.3026),
+    (
+        "6.4",
+        lambda scores, labels: float(
+            np.mean([np.argmax(row) == label for row, label in zip(scores, labels, strict=True)])
+        ),
+    ),
+    ("6.5", np.array([-200.0] * 10)),
+    ("6.6", lambda scores: np.exp(scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True))),
     ("1.1", -0.75),
     ("1.2", lambda x, y: np.array([tanh_slope(x, y) * y + 1, tanh_slope(x, y) * x])),
     ("1.4", 0.333),
@@ -177,6 +302,12 @@ RIGHT = [
     ("2.5", np.array([[0.5, 2, 1], [0, -1, 0], [1, 2, 0.5]])),
     ("2.6", (6, 2, 2)),
     ("2.6", [8, 2, 3]),
+    ("3.1", np.int64(576)),
+    ("3.2", 9.0),
+    ("3.3", pooling()),
+    ("3.4", routing(first)),
+    ("3.5", (0, 0, 0, 1, 0, 0, 0, 1)),
+    ("3.5", np.array([False, True, False, False] * 2)),
 ]
 
 

@@ -133,6 +133,17 @@ def test_several_outputs_and_order_only_edges_leave_no_stray_nodes():
     assert {source for _, _, inputs in nodes for source in inputs} <= set(names)
 
 
+def test_second_outputs_and_waiting_count_as_edges_from_the_node():
+    @tf.function
+    def function(x):
+        low, high = tf.split(x, 2, name="halves")
+        with tf.control_dependencies([tf.square(low, name="square")]):
+            return tf.negative(high, name="minus")
+
+    nodes = {name: inputs for name, _, inputs in graphs.nodes(graphs.function_graph(function, [1.0, 2.0]))}
+    assert nodes["minus"] == ("halves", "square")
+
+
 def test_layers_appear_in_order_with_shapes_and_parameters():
     model = models.lenet5()
     names = ["image", "conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2", "logits"]

@@ -134,7 +134,7 @@ class TestProgress:
             assert line.endswith(" s")
 
     def test_updates_one_output_in_jupyter_at_most_five_times_a_second(self, monkeypatch, capsys):
-        shown, clock = [], [0.0]
+        shown, clock = [], [100.0]
 
         class Display:
             def update(self, bundle, raw):
@@ -156,7 +156,7 @@ class TestProgress:
         assert shown[-1].splitlines() == ["epoch 1/2 · loss 0.500 · 1 s", "epoch 2/2 · loss 0.500 · 1 s"]
         assert 8 <= len(shown) <= 2 * (1.1 / 0.2 + 2)
         assert all(text.count("batch") <= 1 for text in shown)
-        assert "epoch 1/2 · batch 1/100 · loss 1.000 · 0 s" in shown or "batch 19/100" in shown[0]
+        assert shown[0] == "epoch 1/2 · batch 1/100 · loss 1.000 · 0 s"
 
 
 class TestStepHistory:
@@ -171,7 +171,7 @@ class TestStepHistory:
         ]
         assert history.train["step"] == [1, 2, 3, 4, 5, 6]
         for name in ("loss", "accuracy"):
-            np.testing.assert_allclose(history.train[name], 2 * [log[name] for log in alone], atol=1e-5)
+            np.testing.assert_allclose(history.train[name], 2 * [log[name] for log in alone], atol=1e-4)
             assert np.ptp([log[name] for log in alone]) > 1e-3  # or the order would not matter
 
     def test_records_validation_at_the_end_of_each_epoch(self):
