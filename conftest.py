@@ -8,8 +8,8 @@ import os
 import shutil
 import tempfile
 
-os.environ.setdefault("CNN_UTILS_SOURCE", "sample")
-if os.environ["CNN_UTILS_SOURCE"] == "sample":
+if os.environ.get("CNN_UTILS_SOURCE") != "full":
+    os.environ["CNN_UTILS_SOURCE"] = "sample"
     os.environ.pop("CNN_UTILS_DATA", None)
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inherit these folders
