@@ -86,6 +86,13 @@ def test_windows_marks_the_pixels_that_no_window_reads(size, kernel, options, ou
     assert sum(text.get_text().startswith("output") for text in axes.texts) == outputs
 
 
+def test_transposed_windows_draw_the_output_and_a_stamp_for_each_input():
+    _, axes = plots.windows(3, 3, stride=2, padding=(1, 0), transposed=True)
+    labels = numbers(axes)
+    assert [label for label in labels if label.isdigit()] == [str(pixel) for pixel in range(6)]
+    assert [label for label in labels if label.startswith("input")] == ["input 0", "input 1", "input 2"]
+
+
 def test_signed_pictures_are_centred_on_zero_and_others_use_their_own_range():
     _, frames = plots.images([np.array([[-1.0, 3.0]] * 2), np.array([[2.0, 5.0]] * 2)], signed=[True, False])
     assert frames.flat[0].images[0].get_clim() == (-3, 3)
