@@ -53,6 +53,17 @@ def figure_texts(notebook):
             before = ""
 
 
+def ledger():
+    """Read notebooks/CLAIMS.md: claim id -> (claim, numbers of the notebooks that prove it, verdict)."""
+    row = re.compile(r"^\| ([A-I]\d+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+    rows = row.findall((FOLDER / "CLAIMS.md").read_text())
+    if len({name for name, *_ in rows}) < len(rows):
+        raise ValueError("CLAIMS.md lists a claim twice")
+    return {
+        name: (claim, set(re.findall(r"\]\((\d\d)_", where)), verdict) for name, claim, where, verdict in rows
+    }
+
+
 def first_picture(notebook):
     cell, _ = next(figure_texts(notebook))
     return b64decode(
