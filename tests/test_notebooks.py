@@ -145,7 +145,7 @@ def test_prose_is_neither_thin_nor_endless(notebook):
     text = re.sub(r"<details>.*?</details>|\$\$.*?\$\$", "", FIGURE.sub("", text), flags=re.DOTALL)
     assert 1100 <= len(text.split()) <= 2000
     exercises = sum(2 for cell in code_cells(notebook) if "exercises.check(" in cell.source)
-    assert 30 <= len(notebook.cells) - exercises <= 80
+    assert 30 <= len(notebook.cells) - exercises <= 85  # notebook 2, with its twelve claims, is the longest
 
 
 def test_the_picture_in_the_readme_is_the_one_in_the_notebook():
