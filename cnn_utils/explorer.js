@@ -172,7 +172,7 @@ function render({ model, el }) {
     const answered = asked.findIndex((question) => question.id === message.id);
     const [question] = answered < 0 ? [] : asked.splice(answered, 1);
     const arrays = buffers.map(floats);
-    shown = { ...message.unit, patch: arrays[0], kernel: arrays[1], products: arrays[2] };
+    shown = { ...message.unit, padded: message.unit.padded?.flat(), patch: arrays[0], kernel: arrays[1], products: arrays[2] };
     if (!pending("select")) target = shown;
     if (arrays[3]) {
       let start = 0;
@@ -275,7 +275,10 @@ function render({ model, el }) {
       },
     });
     const maps = new Maps(layer, canvas);
-    return { maps, element: h("div", { class: "card", "data-layer": layer.name }, head, canvas) };
+    const before = layers[layers.indexOf(layer) - 1];
+    const chain = layer.sources.length === 1 && layer.sources[0] === before.name; // else say where it comes from
+    const from = chain ? null : h("p", {}, `from ${layer.sources.join(", ")}`);
+    return { maps, element: h("div", { class: `card ${chain ? "chain" : ""}`, "data-layer": layer.name }, head, canvas, from) };
   }
   function paintBars() {
     const layer = last;
@@ -285,7 +288,7 @@ function render({ model, el }) {
     const visible = scores.length <= 12 ? order : order.sort((a, b) => scores[b] - scores[a]).slice(0, 10);
     while (bars.children.length < visible.length) {
       const press = (event) => { if (event.type !== "pointerenter" || !pinned) { pinned ||= event.type === "click"; look(layer, { unit: [Number(event.currentTarget.dataset.index)], channel: null }, event.type === "focus"); } };
-      bars.append(h("button", { onclick: press, onpointerenter: press, onfocus: press }, h("span"), h("div", { class: "bar" }), h("b")));
+      bars.append(h("button", { onclick: press, onpointerenter: press, onfocus: press }, h("span"), h("b")));
     }
     visible.forEach((index, place) => {
       const button = bars.children[place];
@@ -294,8 +297,8 @@ function render({ model, el }) {
       button.className = `${index === most ? "best" : ""} ${shown.layer === layer.name && shown.unit[0] === index ? "chosen" : ""}`;
       button.setAttribute("aria-label", `${classes[index]}: ${percent} percent`);
       button.children[0].textContent = button.children[0].title = classes[index];
-      button.children[1].style.width = `${percent}%`;
-      button.children[2].textContent = `${percent} %`;
+      button.children[1].textContent = `${percent} %`;
+      button.style.setProperty("--share", `${percent}%`);
     });
   }
   const isShown = (layer, place) => shown?.layer === layer.name && String(shown.unit) === String(place.unit) && shown.channel === place.channel;
@@ -401,7 +404,7 @@ function equation(unit) {
     parts = [word(unit.function === "softmax" ? "softmax of the score" : `${unit.function} of`), result("pre_activation", unit.pre_activation)];
   } else if (!parts) {
     const count = unit.patch.length - (unit.kind === "average_pool" ? unit.padded.filter((p) => p).length : 0);
-    const sum = { average_pool: `mean of ${count} values`, add: `sum of ${count} values`, batch_norm: "scaled" }[unit.kind] ?? `sum of ${count} products`;
+    const sum = { average_pool: `sum of ${count} values \u00f7 ${count}`, add: `sum of ${count} values`, batch_norm: "scaled" }[unit.kind] ?? `sum of ${count} products`;
     parts = [word(sum), result("sum", unit.sum)];
     if (unit.bias !== null) parts.push(word(unit.kind === "batch_norm" ? "+ shift" : "+ bias"), result("bias", unit.bias, "kernel"));
     if (unit.function !== "linear") {
@@ -436,10 +439,10 @@ function windows(unit) {
       h("tbody", {}, Array.from({ length: rows }, (_, r) => h("tr", {}, cells.slice(r * cols, (r + 1) * cols).map((value, c) => cell(value, r * cols + c))))));
   };
   const channel = (k) => {
-    const of = channels > 1 || unit.kind === "depthwise" || pool ? `channel ${first + k}` : "window";
-    if (unit.kind === "max_pool") return h("div", { class: "channel" }, grid("patch", k, "input", `${of} of ${unit.sources[0]}`));
+    const of = `channel ${first + k}`;
+    if (pool) return h("div", { class: "channel" }, grid("patch", k, "input", `${of} of ${unit.sources[0]}`));
     const total = slice(unit.products, k).reduce((a, b) => a + b, 0);
-    return h("div", { class: "channel" }, grid("patch", k, "input", of), h("span", {}, "\u00d7"), grid("kernel", k, "kernel", pool ? "1 / count" : "kernel"),
+    return h("div", { class: "channel" }, grid("patch", k, "input", of), h("span", {}, "\u00d7"), grid("kernel", k, "kernel", "kernel"),
       h("span", {}, "="), grid("products", k, "output", `products: \u03a3 ${number(total)}`));
   };
   const some = Math.min(channels, Math.max(1, Math.floor(1200 / (rows * cols)))); // as many as a page can take

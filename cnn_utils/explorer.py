@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import fields
 from pathlib import Path
 
 import anywidget
@@ -17,6 +18,8 @@ from cnn_utils import inspection
 
 _HERE = Path(__file__).parent
 _OFFERED = 60  # images to pick from that fit on a page
+_ARRAYS = ("patch", "kernel", "products")
+_WINDOWED = ("conv", "depthwise", "max_pool", "average_pool")
 
 
 class LayerExplorer(anywidget.AnyWidget):
@@ -53,10 +56,17 @@ class LayerExplorer(anywidget.AnyWidget):
         self._images = _batch(image, self._input.shape)
         ink = (float(self._images.min()), float(self._images.max()))
         self._ink = ink if image is not None and ink[0] < ink[1] else (0.0, 1.0)
-        self._selected = (next((s.name for s in steps[1:] if s.name in self._steps), steps[0].name), None, None)
+        self._selected = (
+            next((s.name for s in steps[1:] if s.name in self._steps), steps[0].name),
+            None,
+            None,
+        )
         self._show(self._images[0])
         spec = {"layers": [_card(step) for step in self._steps.values()], "classes": self._classes}
-        spec |= {"ink": self._ink, "offered": min(len(self._images), _OFFERED) if len(self._images) > 1 else 0}
+        spec |= {
+            "ink": self._ink,
+            "offered": min(len(self._images), _OFFERED) if len(self._images) > 1 else 0,
+        }
         super().__init__(_spec=spec, _offered=_pictures(self._images[: spec["offered"]], self._ink))
         self.on_msg(self._receive)
 
@@ -71,7 +81,7 @@ class LayerExplorer(anywidget.AnyWidget):
         self._send_values()
 
     def select(self, layer, unit=None, channel=None):
-        """Explain this unit: (row, column) and channel of a map, index of a vector; by default the most active.
+        """Explain this unit: (row, column) and channel of a map, or index of a vector; else the most active.
 
         >>> explorer.select("conv2", unit=(4, 7), channel=2)  # doctest: +SKIP
         """
@@ -89,7 +99,8 @@ class LayerExplorer(anywidget.AnyWidget):
         return _figure(self._steps, self._values, self.explain(), self._classes)
 
     def __repr__(self):
-        return f"LayerExplorer of {self._model.name}: {self.explain()!r}"
+        # nothing here depends on trained weights, so that a saved text output stays true
+        return f"LayerExplorer of {self._model.name}, {len(self._steps) - 1} layers"
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -121,7 +132,7 @@ class LayerExplorer(anywidget.AnyWidget):
         """Everything the page shows: activations of the layers, then patch, kernel, products, as float32."""
         explanation = self.explain()
         message = {"reason": reason, "id": question, "unit": _message(explanation)}
-        buffers = [_bytes(getattr(explanation, name)) for name in ("patch", "kernel", "products")]
+        buffers = [_bytes(getattr(explanation, name)) for name in _ARRAYS]
         if reason != "select":
             buffers.append(b"".join(_bytes(self._values[name]) for name in self._steps))
         self.send(message, buffers)
@@ -148,7 +159,9 @@ def _batch(image, shape):
         return np.zeros((1, *shape), np.float32)
     image = np.asarray(image)
     if image.dtype == np.uint8:
-        raise ValueError("image is uint8, 0 to 255: give it as the model saw it in training, such as image / 255")
+        raise ValueError(
+            "image is uint8, 0 to 255: give it as the model saw it in training, such as image / 255"
+        )
     for fitting in (shape, shape[:2] if shape[2] == 1 else shape):
         if image.shape[-len(fitting) :] == fitting and image.ndim - len(fitting) in (0, 1) and image.size:
             return np.ascontiguousarray(image.reshape(-1, *shape), dtype=np.float32)
@@ -165,49 +178,21 @@ def _bytes(array):
 
 def _card(step):
     """What the page must know of a layer."""
+    words = {"max_pool": "max pool", "average_pool": "average pool", "batch_norm": "batch norm"}
+    words |= {"zero_padding": "zero padding", "activation": ""}
     size = "×".join(str(axis.kernel) for axis in step.axes)
-    caption = {"conv": f"conv {size}", "depthwise": f"depthwise {size}", "max_pool": f"max pool {size}"}
-    caption |= {"average_pool": f"average pool {size}", "activation": "", "batch_norm": "batch norm"}
-    parts = [caption.get(step.kind, step.kind.replace("_", " "))]
-    parts += [] if step.function == "linear" else [step.function]
-    return {
-        "name": step.name,
-        "kind": step.kind,
-        "function": step.function,
-        "caption": ", ".join(part for part in parts if part),
-        "shape": step.shape,
-        "vector": step.vector,
-        "sources": step.sources,
-        "dilation": [axis.dilation for axis in step.axes],
-    }
+    what = words.get(step.kind, step.kind) + (f" {size}" if step.kind in _WINDOWED else "")
+    caption = ", ".join(word for word in (what, step.function) if word and word != "linear")
+    card = {name: value for name, value in step._asdict().items() if name not in ("layer", "axes")}
+    return card | {"caption": caption, "dilation": [axis.dilation for axis in step.axes]}
 
 
 def _message(explanation):
-    """The explanation as JSON; the large arrays travel beside it."""
-    e = explanation
-    return {
-        "layer": e.layer,
-        "kind": e.kind,
-        "unit": e.unit,
-        "channel": e.channel,
-        "text": repr(e),
-        "sources": e.sources,
-        "window": e.window,
-        "boxes": e.boxes,
-        "padded": None if e.padded is None else e.padded.ravel().tolist(),
-        "shape": None if e.patch is None else e.patch.shape,
-        "sum": e.sum,
-        "bias": e.bias,
-        "pre_activation": e.pre_activation,
-        "function": e.function,
-        "activation": e.activation,
-        "output": e.output,
-        "winner": e.winner,
-        "top": e.top,
-        "scores": None if e.scores is None else e.scores.tolist(),
-        "exponentials": None if e.exponentials is None else e.exponentials.tolist(),
-        "terms": e.terms,
-    }
+    """The explanation as JSON, without the large arrays, which travel beside it."""
+    names = {field.name for field in fields(explanation)} - set(_ARRAYS)
+    values = {name: getattr(explanation, name) for name in names}
+    lists = {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}
+    return lists | {"text": repr(explanation), "shape": np.shape(explanation.patch)}
 
 
 # ---- the still picture -------------------------------------------------------------------------------
@@ -236,7 +221,7 @@ def _figure(steps, values, e, classes):
                 axes.tick_params(length=0, pad=2)
             _outline(axes, steps[name], e, corner)
         bottom.suptitle(repr(e), fontsize=11)
-        if e.kind in ("conv", "depthwise", "max_pool", "average_pool"):
+        if e.kind in _WINDOWED:
             _draw_windows(bottom, e, plots)
         elif e.top or e.scores is not None:
             _draw_bars(bottom.subplots(), e, classes, plots.COLORS)
@@ -285,7 +270,9 @@ def _outline(axes, step, e, corner):
     if step.vector:  # a stretch of units, in rows of the one picture
         cols = axes.get_images()[0].get_array().shape[1]
         (top, left), (bottom, right) = divmod(channels[0], cols), divmod(channels[1] - 1, cols)
-        left, right, bottom, channels = (left, right + 1, bottom + 1, (0, 1)) if top == bottom else (0, cols, bottom + 1, (0, 1))
+        left, right, bottom, channels = (
+            (left, right + 1, bottom + 1, (0, 1)) if top == bottom else (0, cols, bottom + 1, (0, 1))
+        )
     for tile in range(*channels):
         y, x = corner(tile)
         place = (x + left - 0.5, y + top - 0.5), right - left, bottom - top

@@ -112,7 +112,7 @@ class Axis(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One call of one layer: its name (unique), kind, sources, (rows, columns, channels), window, function."""
+    """One call of one layer; `shape` is (rows, columns, channels), also if it is a vector."""
 
     name: str
     kind: str
@@ -178,7 +178,7 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
     row, col, channel = _place(step, unit, channel, output)
     box = Box((row, row + 1), (col, col + 1), (channel, channel + 1))
     boxes = _trace(network, step, box)
-    inputs = [values[source].reshape(network.steps[source].shape).astype(float) for source in step.sources]
+    inputs = [values[source].reshape(network.steps[source].shape) for source in step.sources]
     numbers = _arithmetic(network, step, inputs, row, col, channel)
     return Explanation(
         layer=step.name,
@@ -205,8 +205,8 @@ def _arithmetic(network, step, inputs, row, col, channel):
     numbers = {"window": window}
     patch, padded = _patch(inputs[source], step, window)
     if step.kind == "add":
-        terms = np.array([x[row, col, channel] for x in inputs])
-        return numbers | {"patch": terms, "sum": terms.sum(), "activation": terms.sum()}
+        terms = np.array([x[row, col, channel] for x in inputs], float)
+        return numbers | {"patch": terms, "sum": float(terms.sum()), "activation": float(terms.sum())}
     if step.kind == "max_pool":
         visible = np.where(padded[..., None], -np.inf, patch)
         i, j, _ = np.unravel_index(visible.argmax(), visible.shape)
@@ -214,7 +214,7 @@ def _arithmetic(network, step, inputs, row, col, channel):
         numbers |= {"winner": winner, "activation": float(visible.max())}
     elif step.kind == "activation":
         x = float(patch[0, 0, 0])
-        scores = inputs[0][row, col] if step.function == "softmax" else None
+        scores = inputs[0][row, col].astype(float) if step.function == "softmax" else None
         numbers |= {"pre_activation": x} | _apply(step, x, scores, channel)
     elif step.kind in ("flatten", "dropout", "concatenate", "zero_padding"):
         numbers["activation"] = float(patch.sum())  # one value, or the zero of the padding
@@ -232,9 +232,8 @@ def _arithmetic(network, step, inputs, row, col, channel):
 def _weighted_sum(network, step, patch, padded, channel):
     kernel, bias, terms = _weights(step, padded, channel)
     products = patch * kernel
-    total = products.sum()
-    pre_activation = total + (bias or 0.0)
-    numbers = {"sum": float(total), "bias": bias, "pre_activation": float(pre_activation), "terms": terms}
+    total = float(products.sum())
+    numbers = {"sum": total, "bias": bias, "pre_activation": total + (bias or 0.0), "terms": terms}
     if step.kind == "dense":
         numbers["top"] = _strongest(network, step, patch.ravel(), kernel.ravel())
     if step.vector and step.kind == "dense":
@@ -254,12 +253,12 @@ def _weights(step, padded, channel):
         scale = gamma / np.sqrt(variance + layer.epsilon)
         terms = {"mean": mean, "variance": variance, "epsilon": layer.epsilon, "gamma": gamma, "beta": beta}
         return np.full((1, 1, 1), scale), beta - mean * scale, terms
-    weights = _numbers(layer.kernel)
     if step.kind == "depthwise":
-        kernel = weights[:, :, channel // weights.shape[3], channel % weights.shape[3]][..., None]
-    else:
-        kernel = weights[..., channel] if step.kind == "conv" else weights[None, None, :, channel]
-    return kernel, float(_numbers(layer.bias)[channel]) if layer.use_bias else None, {}
+        kernel = layer.kernel[:, :, channel // layer.depth_multiplier, channel % layer.depth_multiplier]
+        kernel = np.asarray(kernel, float)[..., None]
+    else:  # (rows, columns, channels), or (inputs,) in a dense layer
+        kernel = np.asarray(layer.kernel[..., channel], float)
+    return kernel.reshape(padded.shape + (-1,)), float(layer.bias[channel]) if layer.use_bias else None, {}
 
 
 def _apply(step, x, scores, channel):
@@ -359,7 +358,7 @@ def _patch(x, step, window):
     rows, cols = (np.arange(*limits, d) for limits, d in zip(window[:2], dilation, strict=True))
     inside = ((rows >= 0) & (rows < x.shape[0]))[:, None] & ((cols >= 0) & (cols < x.shape[1]))
     found = x[rows.clip(0, x.shape[0] - 1)][:, cols.clip(0, x.shape[1] - 1), slice(*window.channels)]
-    return np.where(inside[..., None], found, 0.0), ~inside
+    return np.where(inside[..., None], found, 0.0).astype(float), ~inside
 
 
 def _place(step, unit, channel, output):
@@ -369,11 +368,15 @@ def _place(step, unit, channel, output):
     sizes = step.shape[2:] if step.vector else step.shape[:2]
     unit = unit if unit is None or np.iterable(unit) else (unit,)
     wanted = (None,) * len(sizes) if unit is None else tuple(operator.index(i) for i in unit)
-    if len(wanted) != len(sizes) or not all(i is None or 0 <= i < n for i, n in zip(wanted, sizes, strict=True)):
+    if len(wanted) != len(sizes) or not all(
+        i is None or 0 <= i < n for i, n in zip(wanted, sizes, strict=True)
+    ):
         kind = f"a vector of {sizes[0]} units" if step.vector else f"{sizes[0]} rows by {sizes[1]} columns"
         raise ValueError(f"unit={unit} does not fit: {step.name} is {kind}, counted from 0")
     if channel is not None and not 0 <= operator.index(channel) < step.shape[2]:
-        raise ValueError(f"channel={channel} does not fit: {step.name} has {step.shape[2]} channels, counted from 0")
+        raise ValueError(
+            f"channel={channel} does not fit: {step.name} has {step.shape[2]} channels, counted from 0"
+        )
     wanted = (0, 0, *wanted) if step.vector else (*wanted, channel)
     free = np.ones(step.shape, bool)
     for axis, i in enumerate(wanted):
@@ -430,12 +433,18 @@ def _read(layer, name, tensor, sources, found):
     kind = _KINDS.get(type(layer).__name__)
     if kind is None or type(layer) is not getattr(keras.layers, type(layer).__name__, None):
         known = ", ".join(k for k in _KINDS if k != "InputLayer")
-        raise ValueError(f"layer {name!r} is a {type(layer).__name__}, which has no explanation here: only {known}")
+        raise ValueError(
+            f"layer {name!r} is a {type(layer).__name__}, which has no explanation here: only {known}"
+        )
     shape = tuple(tensor.shape[1:])
     if len(shape) not in (1, 3) or None in shape:
-        raise ValueError(f"layer {name!r} gives {shape}: it must be (rows, columns, channels) or (units,), fixed")
+        raise ValueError(
+            f"layer {name!r} gives {shape}: it must be (rows, columns, channels) or (units,), fixed"
+        )
     if getattr(layer, "data_format", None) == "channels_first":
-        raise ValueError(f"layer {name!r} has data_format='channels_first': only 'channels_last' is explained")
+        raise ValueError(
+            f"layer {name!r} has data_format='channels_first': only 'channels_last' is explained"
+        )
     before = [found[source].shape for source in sources]
     vector = len(shape) == 1
     axis = getattr(layer, "axis", -1)
@@ -468,7 +477,9 @@ def _function(layer, name):
         return type(layer).__name__.lower()
     function = getattr(getattr(layer, "activation", None), "__name__", "linear")
     if function not in _FUNCTIONS:
-        raise ValueError(f"layer {name!r} has activation={function!r}: only {', '.join(_FUNCTIONS)} are explained")
+        raise ValueError(
+            f"layer {name!r} has activation={function!r}: only {', '.join(_FUNCTIONS)} are explained"
+        )
     return function
 
 
@@ -478,7 +489,12 @@ def _compiled(model_input, tensors, found):
 
     last = list(found.values())[-1]
     outputs = list(tensors.values())
-    logits = last.vector and last.function == "linear" and last.shape[2] > 1 and last.kind in ("dense", "activation")
+    logits = (
+        last.vector
+        and last.function == "linear"
+        and last.shape[2] > 1
+        and last.kind in ("dense", "activation")
+    )
     if logits and "softmax" not in found:
         found["softmax"] = last._replace(
             name="softmax", kind="activation", layer=None, sources=(last.name,), function="softmax"
@@ -500,7 +516,3 @@ def _as_input(image, network):
     if image.shape not in (shape, (1, *shape), shape[:2] if shape[2] == 1 else shape):
         raise ValueError(f"image has shape {image.shape}: the model's input is {shape}")
     return image.reshape(1, *shape)
-
-
-def _numbers(variable):
-    return np.asarray(variable, dtype=float)

@@ -255,7 +255,9 @@ def test_most_active_unit_is_explained_unless_one_is_chosen():
 
 
 def test_an_explanation_reads_as_one_line():
-    model = sequential(L.Conv2D(1, 2, activation="relu", name="c"), L.MaxPooling2D(2, name="p"), positive=True)
+    model = sequential(
+        L.Conv2D(1, 2, activation="relu", name="c"), L.MaxPooling2D(2, name="p"), positive=True
+    )
     image = np.ones(model.input_shape[1:])
     for weight, value in zip(model.weights, (0.25, -0.5), strict=True):
         weight.assign(np.full(weight.shape, value))

@@ -78,7 +78,8 @@ class Lab:
         """Run all cells; return them as the notebook file would hold them, outputs included."""
         page.evaluate("window.done = false")
         page.evaluate(
-            "() => { window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.done = true }) }"
+            "() => { const run = window.jupyterapp.commands.execute('notebook:run-all-cells');"
+            " run.then(() => { window.done = true }) }"
         )
         page.wait_for_function("window.done", timeout=timeout * 1000)
         return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")["cells"]

@@ -111,7 +111,9 @@ def test_the_numbers_on_the_page_are_those_of_the_model_after_a_stroke(explorer)
         "inspection.activations(model, explorer.image)['pool1']"
         f"[{row}:{row + 5}, {col}:{col + 5}].transpose(2, 0, 1).ravel().tolist()",
     )
-    kernel = in_kernel(page, f"model.get_layer('conv2').kernel.numpy()[..., {channel}].transpose(2, 0, 1).ravel().tolist()")
+    kernel = in_kernel(
+        page, f"model.get_layer('conv2').kernel.numpy()[..., {channel}].transpose(2, 0, 1).ravel().tolist()"
+    )
     np.testing.assert_allclose(grid(page, "patch"), window, atol=0.006)
     np.testing.assert_allclose(grid(page, "kernel"), kernel, atol=0.006)
     np.testing.assert_allclose(grid(page, "products"), np.multiply(window, kernel), atol=0.006)
@@ -125,7 +127,9 @@ def test_pool_dense_and_softmax_show_their_arithmetic(explorer):
 
     point_at(page, "dense1", 0.5, 0.5)
     assert page.locator(".panel tbody tr").count() == 11  # the ten strongest, and the rest together
-    products = [float(t.replace("\u2212", "-")) for t in page.locator(".panel td:nth-child(4)").all_inner_texts()]
+    products = [
+        float(t.replace("\u2212", "-")) for t in page.locator(".panel td:nth-child(4)").all_inner_texts()
+    ]
     assert sum(products) == pytest.approx(shown(page, "sum"), abs=1e-3)
 
     page.get_by_role("button", name="c:").click()
@@ -183,10 +187,11 @@ def test_the_page_fits_900_pixels_in_the_dark_theme(explorer):
     page.set_viewport_size({"width": 900, "height": 800})
     page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
-    lightness = """name => {
-        const parts = getComputedStyle(document.querySelector(".cnn-explorer .panel h3")).color.match(/[0-9.]+/g);
+    lightness = """() => {
+        const title = document.querySelector(".cnn-explorer .panel h3");
+        const parts = getComputedStyle(title).color.match(/[0-9.]+/g);
         return parts.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
     }"""
     assert page.evaluate(lightness) > 200  # the text has turned light
-    too_wide = "(() => { const e = document.querySelector('.cnn-explorer'); return e.scrollWidth - e.clientWidth; })()"
-    assert page.evaluate(too_wide) <= 0
+    page_of = "document.querySelector('.cnn-explorer')"
+    assert page.evaluate(f"{page_of}.scrollWidth <= {page_of}.clientWidth")
