@@ -1,0 +1,294 @@
+"""TensorFlow graphs that can be read: trace a function or a model, clean its names, write it for TensorBoard.
+
+TensorBoard's Graphs tab opens on the first run that has a graph, so each graph gets a folder of its own.
+"""
+
+import itertools
+import os
+import re
+import shutil
+from pathlib import Path
+
+from cnn_utils import keras, tf
+
+
+def log_directory(name):
+    """Make an empty folder for one notebook's logs and return its path.
+
+    It stands in ``$CNN_UTILS_RUNS`` when that is set, else in ``runs/`` beside the package's pyproject.toml,
+    else in ``./runs``. What it held is deleted, so running a notebook twice leaves one run.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` could lead out of the folder of runs, or if the folder cannot be made.
+
+    >>> log_directory("../elsewhere")
+    Traceback (most recent call last):
+    ValueError: name='../elsewhere': use letters, digits, '-', '_' and '.', after a letter or digit
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"name={name!r}: use letters, digits, '-', '_' and '.', after a letter or digit")
+    folder = _runs_folder() / name
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise ValueError(f"name={name!r}: {folder} is a link or a file, where a folder should be")
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)  # links inside are removed, not followed
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ValueError(f"name={name!r}: {folder} cannot be emptied: {error.strerror}") from error
+    return folder
+
+
+def function_graph(function, *examples):
+    """Trace a `tf.function` into a GraphDef with exactly the nodes that its code names.
+
+    The output copies that tracing appends are dropped. An argument that is only renamed, as in
+    ``w1 = tf.identity(x, name="w1")``, becomes the node ``w1`` itself.
+
+    Parameters
+    ----------
+    function : tf.function or ConcreteFunction
+    *examples : arrays, numbers or tf.TensorSpec
+        One for each argument; none if the function has an ``input_signature`` or is concrete.
+
+    Raises
+    ------
+    ValueError
+        If ``function`` is not a `tf.function`, or cannot be traced with these examples.
+
+    >>> @tf.function
+    ... def square(x):
+    ...     return tf.multiply(x, x, name="y")
+    >>> nodes(function_graph(square, 3.0))
+    [('x', 'Placeholder', ()), ('y', 'Mul', ('x', 'x'))]
+    """
+    concrete = function
+    if hasattr(function, "get_concrete_function"):
+        examples = keras.tree.map_structure(_as_argument, examples)
+        try:
+            concrete = function.get_concrete_function(*examples)
+        except TypeError as error:
+            raise ValueError(
+                f"examples={tuple(examples)} do not fit the function: give one for each argument"
+            ) from error
+    if not hasattr(getattr(concrete, "graph", None), "as_graph_def"):
+        raise ValueError(f"function={function!r} has no graph: decorate a Python function with @tf.function")
+    graph = concrete.graph.as_graph_def(add_shapes=True)
+    _drop_output_copies(graph, {output.op.name for output in concrete.graph.outputs})
+    _merge_renamed_inputs(graph)
+    return graph
+
+
+def model_graph(model, view="layers"):
+    """Turn a built Sequential or Functional model into a GraphDef whose names are the layers' names.
+
+    Parameters
+    ----------
+    view : "layers" or "operations"
+        One node per layer, its output shape and its number of parameters as attributes; or the operations
+        that run in prediction, as ``layer/operation``. A layer used a second time is there again, ``name_2``.
+
+    Raises
+    ------
+    ValueError
+        If the model is of another kind or does not know its input shape yet, or if ``view`` is another word.
+
+    >>> model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2, name="scores")])
+    >>> nodes(model_graph(model))
+    [('x', 'InputLayer', ()), ('scores', 'Dense', ('x',))]
+    """
+    if view not in ("layers", "operations"):
+        raise ValueError(f"view={view!r} is not known: use 'layers' or 'operations'")
+    network = _functional(model)
+    calls = _layer_calls(network)
+    return _layer_graph(calls) if view == "layers" else _operation_graph(network, calls)
+
+
+def write_function_graph(function, log_dir, *examples):
+    """Write `function_graph` of ``function`` where TensorBoard finds it. Raises ValueError as that does."""
+    _write(function_graph(function, *examples), log_dir)
+
+
+def write_model_graph(model, log_dir):
+    """Write both views of `model_graph` as two runs, ``log_dir/layers`` and ``log_dir/operations``.
+
+    TensorBoard opens on the first. Raises ValueError as `model_graph` does, or for a folder it cannot write.
+    """
+    graphs = {view: model_graph(model, view) for view in ("layers", "operations")}
+    for view, graph in graphs.items():
+        _write(graph, Path(log_dir) / view)
+
+
+def read_graph(log_dir):
+    """Read back the GraphDef on which TensorBoard opens: that of the first run in ``log_dir`` that has one.
+
+    Raises ValueError if no run in ``log_dir`` has a graph.
+    """
+    log_dir = Path(log_dir)
+    for run in sorted({log_dir, *(file.parent for file in log_dir.rglob("*.tfevents.*"))}):
+        files = [str(file) for file in run.glob("*.tfevents.*")]
+        records = tf.data.TFRecordDataset(files).as_numpy_iterator() if files else []
+        events = [tf.compat.v1.Event.FromString(record) for record in records]
+        graphs = [(event.wall_time, event.graph_def) for event in events if event.graph_def]
+        if graphs:
+            return tf.compat.v1.GraphDef.FromString(max(graphs)[1])  # the newest, as TensorBoard does
+    raise ValueError(
+        f"log_dir={str(log_dir)!r} has no graph: write one with write_function_graph or write_model_graph"
+    )
+
+
+def nodes(graph):
+    """List the nodes of a GraphDef as (name, operation, names of its inputs), inputs before their users."""
+    return [(node.name, node.op, tuple(_source(name) for name in node.input)) for node in graph.node]
+
+
+def _runs_folder():
+    if os.environ.get("CNN_UTILS_RUNS"):
+        return Path(os.environ["CNN_UTILS_RUNS"]).expanduser().absolute()
+    project = Path(__file__).resolve().parent.parent
+    return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "runs"
+
+
+def _write(graph, log_dir):
+    log_dir = Path(log_dir)
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        writer = tf.summary.create_file_writer(str(log_dir))
+        with writer.as_default():
+            tf.summary.graph(graph)
+        writer.close()
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or error.message
+        raise ValueError(f"log_dir={str(log_dir)!r} cannot be written: {reason}") from error
+
+
+def _source(input_name):
+    """The node behind an input: ``^name`` is an order to wait, ``name:1`` a second output."""
+    return input_name.lstrip("^").split(":")[0]
+
+
+def _as_argument(example):
+    """A bare Python number would be traced as a constant."""
+    return example if isinstance(example, tf.TensorSpec) else tf.convert_to_tensor(example)
+
+
+def _keep(graph, wanted):
+    kept = [node for node in graph.node if wanted(node)]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _drop_output_copies(graph, outputs):
+    """Drop the ``Identity`` behind each output and the ``NoOp`` that only these wait for."""
+    _keep(graph, lambda node: not (node.name in outputs and node.op == "Identity"))
+    used = {_source(name) for node in graph.node for name in node.input}
+    _keep(graph, lambda node: node.name in used or node.op != "NoOp")
+
+
+def _merge_renamed_inputs(graph):
+    """Give an argument that only feeds one ``Identity`` the name of that node, and drop the node."""
+    users = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(_source(name), []).append(node)
+    merged = set()
+    for node in graph.node:
+        renamed = users.get(node.name, [])
+        if node.op == "Placeholder" and len(renamed) == 1 and renamed[0].op == "Identity":
+            name = renamed[0].name
+            renamed[0].CopyFrom(node)
+            renamed[0].name = name
+            merged.add(node.name)
+    _keep(graph, lambda node: node.name not in merged)
+
+
+def _functional(model):
+    network = getattr(model, "_functional", model)  # a Sequential model keeps a Functional one inside
+    if isinstance(model, keras.Model) and hasattr(network, "_nodes_by_depth"):
+        return network
+    what = f"model={getattr(model, 'name', model)!r} ({type(model).__name__}) has no graph of layers"
+    raise ValueError(f"{what}: give a Sequential or Functional model that begins with keras.Input")
+
+
+def _layer_calls(network):
+    """List (name, layer, input tensors, output tensors) for each use of a layer, as Keras runs them."""
+    by_depth = network._nodes_by_depth
+    steps = [step for depth in sorted(by_depth, reverse=True) for step in by_depth[depth]]
+    taken = {step.operation.name for step in steps}
+    calls, seen = [], set()
+    for step in steps:
+        layer = step.operation
+        name = re.sub(r"^input_layer(_\d+)?$", "input", layer.name)  # Keras' running number says nothing
+        name = _unused(name, seen | taken) if name in seen else name
+        seen.add(name)
+        calls.append((name, layer, step.input_tensors, step.output_tensors))
+    return calls
+
+
+def _layer_graph(calls):
+    graph = tf.compat.v1.GraphDef()
+    made_by, counted = {}, set()
+    for name, layer, inputs, outputs in calls:
+        made_by.update((id(tensor), name) for tensor in outputs)
+        sources = [made_by[id(tensor)] for tensor in inputs]
+        node = graph.node.add(name=name, op=type(layer).__name__, input=sources)
+        shapes = [tf.TensorShape(tensor.shape) for tensor in outputs]
+        node.attr["_output_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)  # on the edges
+        node.attr["output_shape"].s = ", ".join(str(shape).replace("None", "?") for shape in shapes).encode()
+        if layer not in counted:  # a shared layer's parameters count once
+            node.attr["parameters"].i = layer.count_params() if hasattr(layer, "count_params") else 0
+        counted.add(layer)
+    return graph
+
+
+def _operation_graph(network, calls):
+    names = {id(tensor): name for name, _, inputs, outputs in calls if not inputs for tensor in outputs}
+    signature = keras.tree.map_structure(
+        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype, name=names[id(tensor)]), network.input
+    )
+    graph = function_graph(tf.function(lambda x: network(x, training=False)), signature)
+    return _with_layer_names(graph, network.name, _layer_names(network))
+
+
+def _layer_names(model):
+    """Names of a model's layers and of the layers of models inside it."""
+    inner = [_layer_names(layer) for layer in model.layers if hasattr(layer, "layers")]
+    return {layer.name for layer in model.layers}.union(*inner)
+
+
+def _with_layer_names(graph, outer, layers):
+    """Rename ``model_1/conv1_1/Relu`` to ``conv1/Relu``: Keras numbers a scope by how often it was opened."""
+    scopes, names = {}, {}
+
+    def shown(name):
+        parts = name.split("/")
+        if len(parts) > 1 and _stem(parts[0]) == outer:
+            parts.pop(0)
+        path = ""
+        while parts and _stem(parts[0]) in layers:
+            scope = (path, parts.pop(0))
+            if scope not in scopes:
+                fresh = f"{path}/{_stem(scope[1])}".lstrip("/")
+                again = fresh in scopes.values()  # a shared layer, used once more
+                scopes[scope] = _unused(fresh, layers | set(scopes.values())) if again else fresh
+            path = scopes[scope]
+        return "/".join([path, *parts]).strip("/")
+
+    for node in graph.node:
+        name = shown(node.name)
+        names[node.name] = _unused(name, names.values()) if name in names.values() else name
+    for node in graph.node:
+        node.name = names[node.name]
+        for index, name in enumerate(node.input):
+            node.input[index] = name.replace(_source(name), names[_source(name)])
+    return graph
+
+
+def _stem(scope):
+    return re.sub(r"_\d+$", "", scope)
+
+
+def _unused(name, taken):
+    return next(fresh for number in itertools.count(2) if (fresh := f"{name}_{number}") not in taken)

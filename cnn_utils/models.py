@@ -1,0 +1,56 @@
+"""The networks of the course, each a short Keras function.
+
+They return logits: compile them with a loss that has ``from_logits=True``.
+"""
+
+from cnn_utils import keras
+from cnn_utils.arithmetic import pair, whole_number
+
+
+def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 84)):
+    """Build a LeNet-5-like network: conv1, pool1, conv2, pool2, flatten, dense1, dense2, logits.
+
+    As in LeNet-5: two 5x5 convolutions, each followed by 2x2 pooling, then three dense layers. Unlike it:
+    ReLU for the scaled tanh, max pooling for trained averages, each filter of conv2 sees every map, and conv1
+    pads 28x28 images by 2 where LeNet-5 took 32x32. Source: LeCun, Bottou, Bengio & Haffner, "Gradient-based
+    learning applied to document recognition" (1998), section II.B.
+
+    Parameters
+    ----------
+    input_shape : (height, width, channels)
+    filters, units : pairs of int
+        Of the convolutions and of the two dense layers before the last.
+
+    Raises
+    ------
+    ValueError
+        If a number is not whole and positive, or the image is less than 12 pixels high or wide.
+
+    >>> lenet5().count_params()
+    61706
+    """
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
+        raise ValueError(f"input_shape={input_shape!r} must be (height, width, channels)")
+    rule = "must be 12 or more: pool2 has nothing left to pool in a smaller image"
+    shape = [
+        whole_number("input_shape height", input_shape[0], 12, rule),
+        whole_number("input_shape width", input_shape[1], 12, rule),
+        whole_number("input_shape channels", input_shape[2]),
+    ]
+    first, second = pair("filters", filters)
+    wide, narrow = pair("units", units)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(shape, name="image"),
+            layers.Conv2D(first, 5, padding="same", activation="relu", name="conv1"),
+            layers.MaxPooling2D(2, name="pool1"),
+            layers.Conv2D(second, 5, activation="relu", name="conv2"),
+            layers.MaxPooling2D(2, name="pool2"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(wide, activation="relu", name="dense1"),
+            layers.Dense(narrow, activation="relu", name="dense2"),
+            layers.Dense(whole_number("classes", classes), name="logits"),
+        ],
+        name="lenet5",
+    )

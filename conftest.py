@@ -1,0 +1,35 @@
+"""Make every test run hermetic: the packaged sample, logs in a temporary folder, nobody's own settings.
+
+Set CNN_UTILS_SOURCE=full (and CNN_UTILS_DATA, for a copy on disk) to run the notebooks on the full data sets instead.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+import pytest
+
+if os.environ.get("CNN_UTILS_SOURCE") != "full":
+    os.environ["CNN_UTILS_SOURCE"] = "sample"
+    os.environ.pop("CNN_UTILS_DATA", None)
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inherit these folders
+    _scratch = tempfile.mkdtemp(prefix="cnn_utils_tests_")
+    atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
+    os.environ.setdefault("CNN_UTILS_RUNS", os.path.join(_scratch, "runs"))
+    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(dir=_scratch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Under a notebook cell that failed, say which claims it was to prove."""
+    report = yield
+    if report.failed and hasattr(item, "cell"):
+        from tests.notebooks import ledger
+
+        claims = ledger()
+        for tag in item.cell.metadata.get("tags", []):
+            if tag in claims:
+                report.sections.append(("claim that no longer holds", f"{tag} · {claims[tag][0]}"))
+    return report

@@ -1,0 +1,168 @@
+"""Re-execute the notebooks and store them in the one form that the repository keeps.
+
+``python -m tests.notebooks`` runs all of them on the full data sets, ``python -m tests.notebooks 02 06`` only those.
+A notebook that fails is left as it was.
+"""
+
+import os
+import re
+import sys
+import tempfile
+import time
+from base64 import b64decode
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+README_PICTURE = FOLDER / "window.png"  # the first figure of notebook 2
+FIGURE = re.compile(
+    r"^\*Figure:\* (.+)$", re.MULTILINE
+)  # the alternative text of the picture that the next cell draws
+
+
+def paths():
+    """The notebooks, in reading order."""
+    return sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def figure_texts(notebook):
+    """Yield ``(cell, alternative text or None)`` for each code cell that shows a picture."""
+    before = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            before = cell.source
+        else:
+            if any("image/png" in output.get("data", {}) for output in cell.outputs):
+                found = FIGURE.findall(before)
+                yield cell, found[-1] if found else None
+            before = ""
+
+
+def ledger():
+    """Read notebooks/CLAIMS.md: claim id -> (claim, numbers of the notebooks that prove it, verdict)."""
+    row = re.compile(r"^\| ([A-I]\d+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+    rows = row.findall((FOLDER / "CLAIMS.md").read_text())
+    if len({name for name, *_ in rows}) < len(rows):
+        raise ValueError("CLAIMS.md lists a claim twice")
+    return {
+        name: (claim, set(re.findall(r"\]\((\d\d)_", where)), verdict) for name, claim, where, verdict in rows
+    }
+
+
+def first_picture(notebook):
+    cell, _ = next(figure_texts(notebook))
+    return b64decode(
+        next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
+    )
+
+
+def normalise(notebook):
+    """Keep what a reader sees and what is compared; drop what changes from one machine to the next."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"},
+        }
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        cell.source = cell.source.rstrip()
+        cell.metadata = nbformat.from_dict(
+            {key: cell.metadata[key] for key in ("tags", "reason") if cell.metadata.get(key)}
+        )
+        if cell.cell_type == "code":
+            cell.outputs = _merge_streams(cell.outputs)
+    for cell, text in figure_texts(notebook):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                output.metadata = nbformat.from_dict({"image/png": {"alt": text}} if text else {})
+    return notebook
+
+
+def _merge_streams(outputs):
+    """Join what the kernel happened to send in pieces."""
+    merged = []
+    for output in outputs:
+        if (
+            merged
+            and output.output_type == "stream"
+            and merged[-1].output_type == "stream"
+            and merged[-1].name == output.name
+        ):
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def execute(path):
+    """Run one notebook from top to bottom and store it; raise, and store nothing, when a cell fails or writes to stderr."""
+    notebook = read(path)
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
+        store_widget_state=False,
+    )
+    client.execute()
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if output.output_type == "stream" and output.name == "stderr":
+                raise RuntimeError(f"{path.name}: a cell wrote to stderr:\n{cell.source}\n---\n{output.text}")
+    write(normalise(notebook), path)
+    if path.name.startswith("02"):
+        README_PICTURE.write_bytes(first_picture(notebook))
+
+
+def write(notebook, path):
+    nbformat.validate(notebook)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    nbformat.write(notebook, temporary)
+    Path(temporary).chmod(0o644)
+    os.replace(temporary, path)
+
+
+def main(names):
+    os.environ.setdefault("CNN_UTILS_SOURCE", "full")
+    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="cnn_utils_ipython_")
+    chosen = [
+        path
+        for path in paths()
+        if not names or path.name.startswith(tuple(Path(name).name for name in names))
+    ]
+    if not chosen:
+        sys.exit(
+            f"no notebook starts with {' or '.join(names)}; there are {', '.join(path.name for path in paths())}"
+        )
+    failed = 0
+    for path in chosen:
+        start = time.perf_counter()
+        try:
+            execute(path)
+        except (CellExecutionError, RuntimeError) as error:
+            failed += 1
+            print(f"{path.name}: left as it was\n{error}", file=sys.stderr)
+        else:
+            print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1e3:.0f} kB")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

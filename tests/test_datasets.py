@@ -1,0 +1,607 @@
+"""Loading data: where it comes from, what is said, and what happens when something is wrong.
+
+No test leaves this machine: the download host is on 127.0.0.1, and the full sets are small stand-ins.
+"""
+
+import gzip
+import hashlib
+import importlib.util
+import io
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import FrozenInstanceError, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnn_utils import datasets
+
+SAMPLES = Path(datasets.__file__).with_name("samples")
+FASHION = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+@pytest.fixture(autouse=True)
+def sealed(monkeypatch, tmp_path):
+    """An empty cache of our own, no settings from outside, and a download host that refuses connections."""
+    for variable in ("CNN_UTILS_SOURCE", "CNN_UTILS_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(datasets, "ORIGIN", f"http://127.0.0.1:{closed_port()}/")
+    monkeypatch.setattr(datasets, "_last_failure", (-60.0, ""))
+
+
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def stand_in(seed, train=30, test=20):
+    """Random arrays in the shapes of a full set, only fewer."""
+    random = np.random.default_rng(seed)
+    images = {
+        f"x_{part}": random.integers(0, 256, (n, 28, 28), np.uint8)
+        for part, n in (("train", train), ("test", test))
+    }
+    labels = {
+        f"y_{part}": random.integers(0, 10, n, np.uint8) for part, n in (("train", train), ("test", test))
+    }
+    return {key: {**images, **labels}[key] for key in ("x_train", "y_train", "x_test", "y_test")}
+
+
+def npz(arrays):
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def idx(array):
+    header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+    return gzip.compress(header + array.tobytes(), mtime=0)
+
+
+def expecting(file, arrays):
+    contents = b"".join(arrays[key].tobytes() for key in file.shapes)
+    shapes = {key: arrays[key].shape for key in file.shapes}
+    return replace(file, shapes=shapes, sha256=hashlib.sha256(contents).hexdigest())
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """Small stand-ins as the full sets: {"mnist": arrays, "fashion_mnist": arrays}."""
+    arrays = {"mnist": stand_in(1), "fashion_mnist": stand_in(2)}
+    for name in arrays:
+        known = datasets._SETS[name]
+        files = tuple(expecting(file, arrays[name]) for file in known.full)
+        monkeypatch.setitem(datasets._SETS, name, replace(known, full=files))
+    return arrays
+
+
+def contents(full):
+    """The files of the stand-ins, as Keras and the data folder name them."""
+    files = {"mnist.npz": npz(full["mnist"])}
+    for stem, array in zip(FASHION, full["fashion_mnist"].values(), strict=True):
+        files[f"fashion-mnist/{stem}-ubyte.gz"] = idx(array)
+    return files
+
+
+def write(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "keras" / "datasets"
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """A download host. ``host.files``: what it serves; ``host.requests``: what was asked of it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            server.requests.append(self.path)
+            server.before_answer()
+            content = server.files.get(self.path)
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"") + server.withheld))
+            self.end_headers()
+            self.wfile.write(content or b"")
+            server.after_answer()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files, server.requests, server.withheld, server.before_answer = {}, [], 0, lambda: None
+    server.after_answer = lambda: None  # the connection is open until it returns
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    monkeypatch.setattr(datasets, "ORIGIN", f"http://127.0.0.1:{server.server_port}/")
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def serving(host, full):
+    """The download host, with both stand-ins. As Keras' does, it has all files in one folder."""
+    host.files = {f"/{name.rsplit('/')[-1]}": content for name, content in contents(full).items()}
+    return host
+
+
+def assert_holds(dataset, arrays):
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(getattr(dataset, key).reshape(array.shape), array)
+
+
+# The sample -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256"),
+    [
+        ("mnist", "bbe2f0f7ba51aaf766c97e62b2316a027e91502a842c8abdbe45fde632c8f756"),
+        ("fashion_mnist", "b9b966b7b06a2abdfa8729be3b76403046c762ba8ad1e0e92517d9a1e35a7276"),
+    ],
+)
+def test_packaged_sample_is_unchanged_balanced_and_shaped_for_keras(name, sha256):
+    assert hashlib.sha256((SAMPLES / f"{name}_5k.npz").read_bytes()).hexdigest() == sha256
+    dataset = datasets.load(name, source="sample")
+    assert (dataset.name, dataset.source) == (name, "sample")
+    assert dataset.x_train.shape == (4000, 28, 28, 1)
+    assert dataset.x_test.shape == (1000, 28, 28, 1)
+    assert {a.dtype for a in (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)} == {
+        np.dtype("uint8")
+    }
+    assert np.bincount(dataset.y_train).tolist() == [400] * 10
+    assert np.bincount(dataset.y_test).tolist() == [100] * 10
+    assert len(dataset.class_names) == 10
+    with np.load(SAMPLES / f"{name}_5k.npz") as file:
+        assert_holds(dataset, file)
+
+
+def test_class_names_are_those_of_the_data_sets():
+    mnist, fashion = (datasets.load(name, source="sample").class_names for name in ("mnist", "fashion_mnist"))
+    assert [int(name) for name in mnist] == list(range(10))
+    keras = Path(importlib.util.find_spec("keras").origin).parent
+    table = (keras / "src" / "datasets" / "fashion_mnist.py").read_text()
+    rows = re.findall(r"\|\s+(\d)\s+\| (.+?)\s+\|", table)
+    assert rows == [(str(label), name) for label, name in enumerate(fashion)]
+
+
+def test_changing_arrays_in_place_does_not_reach_the_next_call():
+    first = datasets.load("mnist", source="sample")
+    original = first.x_train[0].copy()
+    first.x_train[0] = 255
+    first.y_train[:] = 0
+    second = datasets.load("mnist", source="sample")
+    np.testing.assert_array_equal(second.x_train[0], original)
+    assert np.bincount(second.y_train).tolist() == [400] * 10
+
+
+def test_dataset_is_frozen_and_its_repr_is_one_stable_line():
+    dataset = datasets.load("mnist", source="sample")
+    assert repr(dataset) == "<Dataset mnist, sample: 4,000 training and 1,000 test images>"
+    with pytest.raises(FrozenInstanceError):
+        dataset.x_train = None
+
+
+def test_loading_the_sample_imports_neither_tensorflow_nor_keras():
+    code = (
+        "import sys; from cnn_utils import datasets; datasets.load('mnist', source='sample');"
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_damaged_sample_is_an_error_that_says_how_to_restore_it(monkeypatch):
+    known = datasets._SETS["mnist"]
+    monkeypatch.setitem(
+        datasets._SETS, "mnist", replace(known, sample=replace(known.sample, sha256="0" * 64))
+    )
+    with pytest.raises(ValueError, match=r"mnist_5k\.npz is damaged: found .*expected 0{64}\. Restore it"):
+        datasets.load("mnist", source="sample")
+
+
+# Which source -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mnits", "MNIST", "", None, 3, ["mnist"]])
+def test_unknown_name_is_an_error_that_lists_the_names(name):
+    with pytest.raises(ValueError, match=r"name=.* is not a data set: use one of 'mnist', 'fashion_mnist'"):
+        datasets.load(name)
+
+
+@pytest.mark.parametrize("source", ["ful", "", None, True])
+def test_unknown_source_is_an_error_that_lists_the_sources(source):
+    with pytest.raises(ValueError, match=r'source=.* is not a source: use "auto", "full" or "sample"'):
+        datasets.load("mnist", source=source)
+
+
+def test_unknown_source_in_the_environment_is_an_error_that_names_the_variable(monkeypatch):
+    monkeypatch.setenv("CNN_UTILS_SOURCE", "samples")
+    with pytest.raises(ValueError, match=r'CNN_UTILS_SOURCE=samples is not a source: use "auto"'):
+        datasets.load("mnist")
+
+
+def test_environment_overrides_auto_and_nothing_else(monkeypatch, full, cache):
+    write(cache, contents(full))
+    assert datasets.load("mnist").source == "full"
+    monkeypatch.setenv("CNN_UTILS_SOURCE", "sample")
+    assert datasets.load("mnist").source == "sample"
+    assert datasets.load("mnist", source="full").source == "full"
+    monkeypatch.setenv("CNN_UTILS_SOURCE", "full")
+    assert datasets.load("mnist").source == "full"
+    assert datasets.load("mnist", source="sample").source == "sample"
+    monkeypatch.setenv("CNN_UTILS_SOURCE", "")
+    assert datasets.load("mnist").source == "full"
+
+
+def test_full_in_the_environment_does_not_settle_for_the_sample(monkeypatch):
+    monkeypatch.setenv("CNN_UTILS_SOURCE", "full")
+    with pytest.raises(FileNotFoundError, match="CNN_UTILS_SOURCE=full: the full MNIST could not be had"):
+        datasets.load("mnist")
+
+
+def test_sample_in_the_environment_leaves_a_data_folder_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("CNN_UTILS_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("CNN_UTILS_SOURCE", "sample")
+    assert datasets.load("mnist").source == "sample"
+
+
+# The data folder --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("source", ["auto", "full"])
+def test_data_folder_comes_before_the_cache_and_the_network(
+    monkeypatch, tmp_path, full, serving, capsys, name, source
+):
+    monkeypatch.setenv("CNN_UTILS_DATA", str(write(tmp_path / "data", contents(full))))
+    dataset = datasets.load(name, source=source)
+    assert dataset.source == "full"
+    assert_holds(dataset, full[name])
+    title = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}[name]
+    assert (
+        capsys.readouterr().out == f"{title}: full, 30 training and 20 test images (folder CNN_UTILS_DATA)\n"
+    )
+    assert serving.requests == []
+
+
+def test_arrays_of_the_idx_files_can_be_changed_in_place(monkeypatch, tmp_path, full):
+    monkeypatch.setenv("CNN_UTILS_DATA", str(write(tmp_path, contents(full))))
+    dataset = datasets.load("fashion_mnist")
+    dataset.x_train[0] = 0
+    dataset.y_test[0] = 0
+
+
+def test_a_repacked_file_with_the_same_arrays_is_accepted(monkeypatch, tmp_path, full):
+    file = io.BytesIO()
+    np.savez(file, **dict(reversed(full["mnist"].items())))  # another order, no compression
+    monkeypatch.setenv("CNN_UTILS_DATA", str(write(tmp_path, {"mnist.npz": file.getvalue()})))
+    assert_holds(datasets.load("mnist"), full["mnist"])
+
+
+@pytest.mark.parametrize("missing", ["mnist.npz", "fashion-mnist/t10k-labels-idx1-ubyte.gz"])
+def test_missing_file_in_the_data_folder_is_an_error_and_no_fall_through(
+    monkeypatch, tmp_path, full, serving, missing
+):
+    folder = write(tmp_path / "data", contents(full))
+    (folder / missing).unlink()
+    monkeypatch.setenv("CNN_UTILS_DATA", str(folder))
+    name = "mnist" if missing == "mnist.npz" else "fashion_mnist"
+    with pytest.raises(
+        FileNotFoundError, match=rf"CNN_UTILS_DATA: there is no .*{missing}.*unset CNN_UTILS_DATA"
+    ):
+        datasets.load(name)
+    assert serving.requests == []
+
+
+def damaged(full, how):
+    arrays = full["mnist"]
+    whole = npz(arrays)
+    flipped = {**arrays, "x_test": arrays["x_test"] ^ 1}
+    return {
+        "empty": b"",
+        "truncated": whole[: len(whole) // 2],
+        "a web page": b"<html>Please log in</html>",
+        "bit rot": whole[:200] + bytes([whole[200] ^ 255]) + whole[201:],
+        "wrong names": npz({key.upper(): array for key, array in arrays.items()}),
+        "missing array": npz({key: arrays[key] for key in ("x_train", "y_train", "x_test")}),
+        "wrong shape": npz({**arrays, "x_train": arrays["x_train"][:-1]}),
+        "wrong dtype": npz({**arrays, "y_train": arrays["y_train"].astype("int64")}),
+        "other pixels": npz(flipped),
+        "pickle": npz({**arrays, "y_test": arrays["y_test"].astype(object)}),
+        "one array, not an archive": (lambda f: (np.save(f, arrays["x_train"]), f.getvalue())[1])(
+            io.BytesIO()
+        ),
+    }[how]
+
+
+DAMAGES = {
+    "empty": "found 0 bytes that do not unpack",
+    "truncated": "bytes that do not unpack",
+    "a web page": "found 26 bytes that do not unpack",
+    "bit rot": "bytes that do not unpack",
+    "wrong names": "'X_TRAIN': '(30, 28, 28) uint8'",
+    "missing array": "'x_test': '(20, 28, 28) uint8'}, expected",
+    "wrong shape": "'x_train': '(29, 28, 28) uint8'",
+    "wrong dtype": "'y_train': '(30,) int64'",
+    "other pixels": "expected 4",
+    "pickle": "bytes that do not unpack",
+    "one array, not an archive": "bytes that do not unpack",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damaged_file_is_an_error_with_the_file_what_was_found_and_what_to_do(
+    monkeypatch, tmp_path, full, how
+):
+    monkeypatch.setenv("CNN_UTILS_DATA", str(write(tmp_path, {"mnist.npz": damaged(full, how)})))
+    with pytest.raises(ValueError) as error:
+        datasets.load("mnist")
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path / 'mnist.npz'} is damaged: found ")
+    assert DAMAGES[how].replace("expected 4", f"expected {datasets._SETS['mnist'].full[0].sha256}") in message
+    assert message.endswith("Copy it there again, or unset CNN_UTILS_DATA")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "found 0 bytes"),
+        (idx(np.zeros((30, 28, 28), np.uint8))[:-20], "bytes that do not unpack"),
+        (b"not gzip", "found 8 bytes that do not unpack"),
+        (gzip.compress(b"\0\0\x0d\1" + bytes(30)), "not an idx file of bytes"),
+        (gzip.compress(b"\0\0\x08\3"), "bytes that do not unpack"),
+        (idx(np.zeros((29, 28, 28), np.uint8)), r"found {'x_train': '\(29, 28, 28\) uint8'}"),
+        (idx(np.zeros((30, 28, 28), np.uint8)), "expected [0-9a-f]{64}"),
+    ],
+    ids=["empty", "cut off", "not gzip", "other file", "header only", "too few images", "other images"],
+)
+def test_damaged_idx_file_is_an_error_that_names_it(monkeypatch, tmp_path, full, content, found):
+    files = {**contents(full), "fashion-mnist/train-images-idx3-ubyte.gz": content}
+    monkeypatch.setenv("CNN_UTILS_DATA", str(write(tmp_path, files)))
+    with pytest.raises(ValueError, match=rf"train-images-idx3-ubyte\.gz is damaged: .*{found}"):
+        datasets.load("fashion_mnist")
+
+
+# Keras' cache and the download ------------------------------------------------------------------------------
+
+
+def test_addresses_and_cache_are_those_of_keras():
+    folder = Path(importlib.util.find_spec("keras").origin).parent / "src" / "datasets"
+    mnist, fashion = (folder / "mnist.py").read_text(), (folder / "fashion_mnist.py").read_text()
+    origin = f"https://{datasets.HOST}/tensorflow/tf-keras-datasets/"
+    assert origin in mnist and 'f"{origin_folder}mnist.npz"' in mnist
+    assert origin in fashion and "origin=base + fname" in fashion
+    assert 'os.path.join("datasets", "fashion-mnist")' in fashion
+    assert [file.path for file in datasets._SETS["mnist"].full] == ["mnist.npz"]
+    names = [file.path for file in datasets._SETS["fashion_mnist"].full]
+    assert names == [f"fashion-mnist/{stem}-ubyte.gz" for stem in FASHION]
+    assert all(f'"{stem}-ubyte.gz"' in fashion for stem in FASHION)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_cache_is_used_without_a_request(full, cache, serving, capsys, name):
+    write(cache, contents(full))
+    assert_holds(datasets.load(name), full[name])
+    assert "full, 30 training and 20 test images (Keras cache)" in capsys.readouterr().out
+    assert serving.requests == []
+
+
+def test_cache_is_under_home_when_keras_home_is_not_set(monkeypatch, tmp_path, full):
+    monkeypatch.delenv("KERAS_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / ".keras" / "datasets", contents(full))
+    assert_holds(datasets.load("mnist"), full["mnist"])
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_download_is_kept_in_the_cache_whole_and_asked_for_once(full, cache, serving, capsys, name):
+    assert_holds(datasets.load(name), full[name])
+    assert "full, 30 training and 20 test images (downloaded into Keras' cache)" in capsys.readouterr().out
+    count = len(serving.requests)
+    assert_holds(datasets.load(name), full[name])
+    assert "(Keras cache)" in capsys.readouterr().out
+    assert len(serving.requests) == count == {"mnist": 1, "fashion_mnist": 4}[name]
+    expected = {file.path: contents(full)[file.path] for file in datasets._SETS[name].full}
+    files = {str(path.relative_to(cache)): path.read_bytes() for path in cache.rglob("*") if path.is_file()}
+    assert {k: len(v) for k, v in files.items()} == {k: len(v) for k, v in expected.items()}
+
+
+def test_only_what_the_cache_lacks_is_downloaded(full, cache, serving):
+    write(cache, contents(full))
+    (cache / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert_holds(datasets.load("fashion_mnist"), full["fashion_mnist"])
+    assert serving.requests == ["/t10k-labels-idx1-ubyte.gz"]
+
+
+def test_large_download_is_announced(monkeypatch, host, capsys):
+    arrays = stand_in(3, train=2000)
+    known = datasets._SETS["mnist"]
+    monkeypatch.setitem(datasets._SETS, "mnist", replace(known, full=(expecting(known.full[0], arrays),)))
+    host.files = {"/mnist.npz": npz(arrays)}
+    datasets.load("mnist")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "Downloading mnist.npz (2 MB), once"
+    assert second == "MNIST: full, 2,000 training and 20 test images (downloaded into Keras' cache)"
+
+
+@pytest.mark.parametrize("how", ["truncated", "other pixels"])
+def test_damaged_cache_is_replaced_by_a_download(full, cache, serving, how):
+    write(cache, {"mnist.npz": damaged(full, how)})
+    assert_holds(datasets.load("mnist"), full["mnist"])
+    assert len((cache / "mnist.npz").read_bytes()) == len(serving.files["/mnist.npz"])
+
+
+def test_damaged_cache_without_network_is_said_and_the_sample_used(full, cache, capsys):
+    write(cache, {"mnist.npz": damaged(full, "truncated")})
+    assert datasets.load("mnist").source == "sample"
+    reason = f"Keras' copy is damaged and no connection to {datasets.HOST}"
+    assert f"(packaged with the course; {reason})" in capsys.readouterr().out
+
+
+def test_damaged_cache_without_network_is_an_error_when_full_is_asked_for(full, cache):
+    write(cache, {"mnist.npz": damaged(full, "truncated")})
+    with pytest.raises(
+        ValueError, match=r"mnist\.npz is damaged: found .*Delete it and call again .no new copy came"
+    ):
+        datasets.load("mnist", source="full")
+
+
+@pytest.mark.parametrize("obstacle", ["a file in the way", "a write that fails half way"])
+def test_cache_that_cannot_be_written_does_not_stop_the_download(
+    monkeypatch, tmp_path, full, serving, capsys, cache, obstacle
+):
+    if obstacle == "a file in the way":
+        (tmp_path / "keras").write_text("")
+    else:
+
+        def half(path, content):
+            with open(path, "wb") as file:
+                file.write(content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", half)
+    assert_holds(datasets.load("mnist"), full["mnist"])
+    assert "(downloaded; Keras' cache cannot be written)" in capsys.readouterr().out
+    assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+
+# No network -------------------------------------------------------------------------------------------------
+
+
+def test_no_network_falls_back_to_the_sample_and_says_so(capsys):
+    assert datasets.load("mnist").source == "sample"
+    expected = (
+        "MNIST: sample, 4,000 training and 1,000 test images (packaged with the course; no connection to"
+    )
+    assert capsys.readouterr().out == f"{expected} {datasets.HOST})\n"
+
+
+def test_no_network_and_full_is_an_error_that_says_what_to_do():
+    with pytest.raises(FileNotFoundError) as error:
+        datasets.load("fashion_mnist", source="full")
+    message = str(error.value)
+    assert message.startswith("source='full': the full Fashion-MNIST could not be had: no connection")
+    for advice in ("Check the network", "set CNN_UTILS_DATA to a folder", 'source="sample"'):
+        assert advice in message
+
+
+def test_silent_host_is_given_up_in_time(monkeypatch, capsys):
+    monkeypatch.setattr(datasets, "PATIENCE", 0.2)
+    with socket.socket() as silent:  # connections are taken up, nothing is ever answered
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setattr(datasets, "ORIGIN", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        start = time.monotonic()
+        assert datasets.load("mnist").source == "sample"
+    assert time.monotonic() - start < 1.5
+    assert "no connection to" in capsys.readouterr().out
+
+
+def test_silent_name_server_is_given_up_in_time(monkeypatch):
+    monkeypatch.setattr(datasets, "PATIENCE", 0.2)
+    released = threading.Event()
+
+    def silent(*arguments, **keywords):
+        released.wait(10)
+        raise socket.gaierror("gave up")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    start = time.monotonic()
+    assert datasets.load("mnist").source == "sample"
+    released.set()
+    assert time.monotonic() - start < 1.5
+
+
+def test_download_that_stalls_is_given_up(monkeypatch, serving, capsys):
+    monkeypatch.setattr(datasets, "STALL", 0.2)
+    given_up = threading.Event()
+    serving.withheld, serving.after_answer = 10, lambda: given_up.wait(10)
+    start = time.monotonic()
+    assert datasets.load("mnist").source == "sample"
+    given_up.set()
+    assert 0.2 <= time.monotonic() - start < 2
+    assert f"no connection to {datasets.HOST}" in capsys.readouterr().out
+
+
+def test_patience_is_a_few_seconds():
+    assert datasets.PATIENCE <= 3
+    assert datasets.STALL <= 10
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        ("not found", "answers with error 404"),
+        ("cut off", "the download from .* failed"),
+        ("log-in page", "the download from .* failed"),
+    ],
+)
+def test_failed_download_is_never_kept(full, serving, cache, capsys, trouble, said):
+    whole = serving.files["/mnist.npz"]
+    if trouble == "not found":
+        serving.files = {}
+    elif trouble == "cut off":
+        serving.files, serving.withheld = {"/mnist.npz": whole[:1000]}, len(whole) - 1000
+    else:
+        serving.files = {"/mnist.npz": b"<html>Please log in</html>"}
+    assert datasets.load("mnist").source == "sample"
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert re.search(rf"\(packaged with the course; .*{said}", out)
+    assert not (cache / "mnist.npz").exists()
+
+
+def test_auto_does_not_try_again_at_once_but_full_and_a_later_call_do(monkeypatch, full, host):
+    assert datasets.load("mnist").source == "sample"
+    assert datasets.load("fashion_mnist").source == "sample"
+    assert len(host.requests) == 1
+    with pytest.raises(FileNotFoundError):
+        datasets.load("mnist", source="full")
+    assert len(host.requests) == 2
+    host.files = {"/mnist.npz": npz(full["mnist"])}
+    when, reason = datasets._last_failure
+    monkeypatch.setattr(datasets, "_last_failure", (when - 61, reason))
+    assert datasets.load("mnist").source == "full"
+
+
+# Two at once ------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_that_download_at_once_both_succeed_and_leave_one_whole_file(full, serving, cache):
+    together = threading.Barrier(2, timeout=30)
+    serving.before_answer = together.wait  # no answer before both have asked
+    file = datasets._SETS["mnist"].full[0]
+    code = (
+        "from dataclasses import replace\n"
+        "from cnn_utils import datasets\n"
+        f"datasets.ORIGIN, datasets.PATIENCE = {datasets.ORIGIN!r}, 30\n"
+        "known = datasets._SETS['mnist']\n"
+        f"file = replace(known.full[0], shapes={file.shapes!r}, sha256={file.sha256!r})\n"
+        "datasets._SETS['mnist'] = replace(known, full=(file,))\n"
+        "datasets.load('mnist')\n"
+    )
+    pair = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60)[0] for process in pair]
+    assert said == ["MNIST: full, 30 training and 20 test images (downloaded into Keras' cache)\n"] * 2
+    assert len(serving.requests) == 2
+    assert [path.name for path in cache.iterdir()] == ["mnist.npz"]
+    assert (cache / "mnist.npz").read_bytes() == serving.files["/mnist.npz"]

@@ -1,0 +1,326 @@
+"""Graphs as TensorBoard would open them: the names in the code, an edge where a value flows."""
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from cnn_utils import graphs, keras, models, tf
+
+W_NODES = [
+    ("w1", "Placeholder", ()),
+    ("w2", "Placeholder", ()),
+    ("w3", "Cos", ("w1",)),
+    ("w4", "Sin", ("w1",)),
+    ("w5", "Mul", ("w3", "w4")),
+    ("w6", "RealDiv", ("w1", "w2")),
+    ("w7", "AddV2", ("w5", "w6")),
+]
+
+
+@tf.function
+def renamed(x, y):
+    w1, w2 = tf.identity(x, name="w1"), tf.identity(y, name="w2")
+    return _w7(w1, w2)
+
+
+@tf.function
+def named(w1, w2):
+    return _w7(w1, w2)
+
+
+def _w7(w1, w2):
+    w3, w4 = tf.cos(w1, name="w3"), tf.sin(w1, name="w4")
+    w5, w6 = tf.multiply(w3, w4, name="w5"), tf.divide(w1, w2, name="w6")
+    return tf.add(w5, w6, name="w7")
+
+
+def sequential():
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(2, 3, activation="relu", name="conv2d"),  # Keras numbers layers and scopes alike
+            layers.Conv2D(3, 3, name="conv2d_1"),
+            layers.BatchNormalization(name="norm"),
+            layers.Dropout(0.5, name="drop"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(4, name="logits"),
+        ],
+        name="net",
+    )
+
+
+def two_branches():
+    layers = keras.layers
+    left, right = keras.Input((6, 6, 1), name="left"), keras.Input((6, 6, 1), name="right")
+    shared = layers.Conv2D(2, 3, name="shared")
+    flat_left, flat_right = layers.Flatten(name="flat_left"), layers.Flatten(name="flat_right")
+    joined = layers.Concatenate(name="joined")([flat_left(shared(left)), flat_right(shared(right))])
+    return keras.Model([left, right], layers.Dense(3, name="scores")(joined), name="twins")
+
+
+def nested():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="dense1")], name="inner")
+    x = keras.Input((4,), name="x")
+    return keras.Model(x, inner(inner(x)) + 2 * x, name="outer")
+
+
+def layers_of(operation_graph):
+    """Edges between the first components of the names, read off the operations."""
+    edges = {}
+    for name, _, inputs in graphs.nodes(operation_graph):
+        layer = name.split("/")[0]
+        sources = [source.split("/")[0] for source in inputs if not source.endswith("/resource")]
+        edges.setdefault(layer, set()).update(source for source in sources if source != layer)
+    return edges
+
+
+@pytest.mark.parametrize("function", [renamed, named])
+@pytest.mark.parametrize("concrete", [False, True])
+def test_the_w_graph_has_exactly_the_nodes_w1_to_w7(function, concrete, tmp_path):
+    if concrete:
+        scalar = tf.TensorSpec((), tf.float32)
+        graphs.write_function_graph(function.get_concrete_function(scalar, scalar), tmp_path)
+    else:
+        graphs.write_function_graph(function, tmp_path, 2.0, 3.0)
+    assert graphs.nodes(graphs.read_graph(tmp_path)) == W_NODES
+
+
+def test_a_graph_read_back_still_computes_the_function(tmp_path):
+    graphs.write_function_graph(renamed, tmp_path, 2.0, 3.0)
+    graph = graphs.read_graph(tmp_path)
+    imported = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
+    w7 = imported.prune(["w1:0", "w2:0"], "w7:0")
+    assert float(w7(tf.constant(2.0), tf.constant(3.0))) == pytest.approx(
+        np.cos(2) * np.sin(2) + 2 / 3, rel=1e-6
+    )
+
+
+def test_tensorboards_own_reader_finds_the_same_graph(tmp_path):
+    graphs.write_function_graph(named, tmp_path, 2.0, 3.0)
+    reader = EventAccumulator(str(tmp_path)).Reload()
+    assert [node.name for node in reader.Graph().node] == [name for name, _, _ in W_NODES]
+
+
+def test_edges_carry_shapes(tmp_path):
+    graphs.write_function_graph(named, tmp_path, np.ones((2, 3), "float32"), 3.0)
+    shapes = {
+        node.name: node.attr["_output_shapes"].list.shape[0] for node in graphs.read_graph(tmp_path).node
+    }
+    assert [dim.size for dim in shapes["w7"].dim] == [2, 3]
+    assert [dim.size for dim in shapes["w2"].dim] == []
+
+
+def test_an_argument_with_two_uses_keeps_its_own_name():
+    @tf.function
+    def function(x):
+        return tf.identity(x, name="copy") + tf.square(x, name="square")
+
+    assert "x" in [name for name, _, _ in graphs.nodes(graphs.function_graph(function, 1.0))]
+
+
+def test_several_outputs_and_order_only_edges_leave_no_stray_nodes():
+    total = tf.Variable(0.0)
+
+    @tf.function
+    def function(x):
+        total.assign_add(x)
+        return {"double": tf.multiply(x, 2.0, name="double"), "half": tf.divide(x, 2.0, name="half")}
+
+    nodes = graphs.nodes(graphs.function_graph(function, 1.0))
+    names = [name for name, _, _ in nodes]
+    assert not [name for name in names if name.startswith(("Identity", "NoOp"))]
+    assert {source for _, _, inputs in nodes for source in inputs} <= set(names)
+
+
+def test_second_outputs_and_waiting_count_as_edges_from_the_node():
+    @tf.function
+    def function(x):
+        low, high = tf.split(x, 2, name="halves")
+        with tf.control_dependencies([tf.square(low, name="square")]):
+            return tf.negative(high, name="minus")
+
+    nodes = {name: inputs for name, _, inputs in graphs.nodes(graphs.function_graph(function, [1.0, 2.0]))}
+    assert nodes["minus"] == ("halves", "square")
+
+
+def test_layers_appear_in_order_with_shapes_and_parameters():
+    model = models.lenet5()
+    names = ["image", "conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2", "logits"]
+    graph = graphs.model_graph(model)
+    assert [(name, inputs) for name, _, inputs in graphs.nodes(graph)] == [
+        (name, tuple(names[index - 1 : index])) for index, name in enumerate(names)
+    ]
+    for node in list(graph.node)[1:]:
+        layer = model.get_layer(node.name)
+        assert node.op == type(layer).__name__
+        assert node.attr["parameters"].i == layer.count_params()
+        assert node.attr["output_shape"].s.decode() == str(tuple(layer.output.shape)).replace("None", "?")
+
+
+def test_operations_stand_inside_their_layers_without_keras_numbers():
+    names = [name for name, _, _ in graphs.nodes(graphs.model_graph(sequential(), "operations"))]
+    layers = list(dict.fromkeys(name.split("/")[0] for name in names))
+    assert layers == ["input", "conv2d", "conv2d_1", "norm", "flatten", "logits"]  # drop does nothing here
+    assert {"conv2d/convolution", "conv2d/Relu", "conv2d_1/BiasAdd", "logits/MatMul"} <= set(names)
+
+
+@pytest.mark.parametrize("build", [models.lenet5, two_branches])
+def test_both_views_agree_on_how_layers_are_connected(build):
+    model = build()
+    operations = layers_of(graphs.model_graph(model, "operations"))
+    for name, _, inputs in graphs.nodes(graphs.model_graph(model)):
+        assert operations.pop(name) == set(inputs)
+    assert not operations
+
+
+def test_a_shared_layer_appears_once_per_use_and_its_parameters_count_once():
+    model = two_branches()
+    graph = graphs.model_graph(model)
+    nodes = {name: inputs for name, _, inputs in graphs.nodes(graph)}
+    assert {nodes["shared"], nodes["shared_2"]} == {("left",), ("right",)}
+    assert nodes["joined"] == ("flat_left", "flat_right")
+    assert nodes[nodes["flat_left"][0]] == ("left",)
+    assert sum(node.attr["parameters"].i for node in graph.node) == model.count_params()
+
+
+def test_a_model_inside_a_model_keeps_its_layers():
+    names = [name for name, _, _ in graphs.nodes(graphs.model_graph(nested(), "operations"))]
+    assert {"inner/dense1/MatMul", "inner_2/dense1/MatMul"} <= set(names)
+    layers = {name: inputs for name, _, inputs in graphs.nodes(graphs.model_graph(nested()))}
+    assert layers["inner"] == ("x",) and layers["inner_2"] == ("inner",)
+
+
+@pytest.mark.parametrize("build", [sequential, two_branches, nested])
+@pytest.mark.parametrize("view", ["layers", "operations"])
+def test_names_are_unique_and_every_input_exists_before_it_is_used(build, view):
+    seen = set()
+    for name, _, inputs in graphs.nodes(graphs.model_graph(build(), view)):
+        assert name not in seen
+        assert set(inputs) <= seen
+        seen.add(name)
+
+
+def test_drawing_a_model_leaves_its_layers_as_they_were():
+    model = models.lenet5()
+    before = model.get_layer("conv1").output, len(model.variables)
+    graphs.model_graph(model), graphs.model_graph(model, "operations")
+    assert (model.get_layer("conv1").output, len(model.variables)) == before
+
+
+def test_each_view_is_a_run_and_tensorboard_opens_on_the_layers(tmp_path):
+    graphs.write_model_graph(models.lenet5(), tmp_path)
+    assert sorted(run.name for run in tmp_path.iterdir()) == ["layers", "operations"]
+    assert all(len(list(run.iterdir())) == 1 for run in tmp_path.iterdir())
+    assert graphs.read_graph(tmp_path) == graphs.read_graph(tmp_path / "layers")
+    assert "conv1/Relu" in [name for name, _, _ in graphs.nodes(graphs.read_graph(tmp_path / "operations"))]
+
+
+def test_the_newest_of_several_graphs_is_read(tmp_path):
+    graphs.write_function_graph(named, tmp_path, 2.0, 3.0)
+    graphs.write_function_graph(tf.function(lambda last: tf.square(last, name="only")), tmp_path, 2.0)
+    assert [name for name, _, _ in graphs.nodes(graphs.read_graph(tmp_path))] == ["last", "only"]
+
+
+def subclassed():
+    class Net(keras.Model):
+        def call(self, x):
+            return x
+
+    return Net(name="mine")
+
+
+@pytest.mark.parametrize(
+    ("model", "named_as"),
+    [
+        (lambda: keras.Sequential([keras.layers.Dense(2)], name="unbuilt"), "model='unbuilt' (Sequential)"),
+        (subclassed, "model='mine' (Net)"),
+        (lambda: keras.layers.Dense(2, name="alone"), "model='alone' (Dense)"),
+        (lambda: 3, "model=3 (int)"),
+    ],
+)
+def test_a_model_without_a_graph_of_layers_is_refused_and_nothing_is_written(model, named_as, tmp_path):
+    with pytest.raises(ValueError, match="begins with keras.Input") as error:
+        graphs.write_model_graph(model(), tmp_path / "runs")
+    assert str(error.value).startswith(named_as)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_bad_input_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match="view='both' is not known"):
+        graphs.model_graph(models.lenet5(), "both")
+    with pytest.raises(ValueError, match="^function=.*decorate a Python function with @tf.function"):
+        graphs.write_function_graph(lambda x: x, tmp_path / "runs", 1.0)
+    with pytest.raises(ValueError, match="^examples=.*one for each argument"):
+        graphs.write_function_graph(renamed, tmp_path / "runs", 1.0)
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(ValueError, match="^log_dir=.*has no graph"):
+        graphs.read_graph(tmp_path / "runs")
+
+
+def test_a_log_dir_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for log_dir in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match=f"^log_dir='{log_dir}' cannot be written: "):
+            graphs.write_function_graph(named, log_dir, 1.0, 2.0)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+class TestLogDirectory:
+    @pytest.fixture(autouse=True)
+    def runs(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("CNN_UTILS_RUNS", str(tmp_path / "runs"))
+        return tmp_path / "runs"
+
+    def test_is_made_and_emptied_on_each_call(self, runs):
+        folder = graphs.log_directory("01_graphs")
+        assert folder == runs / "01_graphs" and folder.is_dir()
+        (folder / "train").mkdir()
+        (folder / "train" / "old").write_text("old")
+        graphs.log_directory("02_other")
+        assert (folder / "train" / "old").exists()
+        assert list(graphs.log_directory("01_graphs").iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "name", ["", ".", "..", "../x", "a/../../x", "/tmp", "a/b", ".a", "a\\b", "a b", "a\n", None, 6]
+    )
+    def test_refuses_names_that_could_lead_elsewhere(self, name, runs):
+        with pytest.raises(ValueError, match="^name=.*letters, digits"):
+            graphs.log_directory(name)
+        assert not runs.exists()
+
+    def test_deletes_nothing_behind_a_link(self, runs, tmp_path):
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        (outside / "precious").write_text("keep")
+        runs.mkdir()
+        (runs / "link").symlink_to(outside)
+        with pytest.raises(ValueError, match="^name='link'.*is a link or a file"):
+            graphs.log_directory("link")
+        (graphs.log_directory("real") / "inner").symlink_to(outside)
+        assert list(graphs.log_directory("real").iterdir()) == []
+        assert (outside / "precious").read_text() == "keep"
+
+    def test_refuses_a_file_in_its_place(self, runs):
+        runs.mkdir()
+        (runs / "taken").write_text("keep")
+        with pytest.raises(ValueError, match="^name='taken'.*is a link or a file"):
+            graphs.log_directory("taken")
+        assert (runs / "taken").read_text() == "keep"
+
+    def test_says_when_the_folder_of_runs_cannot_be_made(self, tmp_path, monkeypatch):
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("CNN_UTILS_RUNS", str(tmp_path / "file"))
+        with pytest.raises(ValueError, match="^name='x': .*cannot be emptied"):
+            graphs.log_directory("x")
+
+    def test_stands_beside_pyproject_unless_told_otherwise(self, monkeypatch):
+        monkeypatch.delenv("CNN_UTILS_RUNS")
+        folder = graphs._runs_folder()
+        assert folder.name == "runs" and (folder.parent / "pyproject.toml").exists()
+
+    def test_stands_in_the_working_directory_when_installed_elsewhere(self, tmp_path, monkeypatch):
+        monkeypatch.delenv("CNN_UTILS_RUNS")
+        monkeypatch.setattr(graphs, "__file__", str(tmp_path / "site-packages" / "cnn_utils" / "graphs.py"))
+        monkeypatch.chdir(tmp_path)
+        assert graphs.log_directory("x") == tmp_path / "runs" / "x"

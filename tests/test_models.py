@@ -1,0 +1,84 @@
+"""The course's networks: shapes and counts as `arithmetic` predicts, and weights that survive saving."""
+
+import numpy as np
+import pytest
+
+from cnn_utils import keras, models
+from cnn_utils.arithmetic import conv_output_size, conv_parameters, dense_parameters, pool_output_size
+
+NAMES = ["conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2", "logits"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "filters", "units"),
+    [
+        ((28, 28, 1), 10, (6, 16), (120, 84)),
+        ((12, 15, 3), 2, (16, 32), (7, 5)),
+        ((33, 20, 2), 4, (1, 3), (2, 9)),
+    ],
+)
+def test_lenet5_has_the_shapes_and_parameters_that_arithmetic_predicts(shape, classes, filters, units):
+    model = models.lenet5(shape, classes, filters=filters, units=units)
+    conv1 = [conv_output_size(size, 5, padding="same") for size in shape[:2]]
+    pool1 = [pool_output_size(size, 2) for size in conv1]
+    conv2 = [conv_output_size(size, 5) for size in pool1]
+    pool2 = [pool_output_size(size, 2) for size in conv2]
+    flat = pool2[0] * pool2[1] * filters[1]
+    expected = [
+        ((*conv1, filters[0]), conv_parameters(5, shape[2], filters[0])),
+        ((*pool1, filters[0]), 0),
+        ((*conv2, filters[1]), conv_parameters(5, filters[0], filters[1])),
+        ((*pool2, filters[1]), 0),
+        ((flat,), 0),
+        ((units[0],), dense_parameters(flat, units[0])),
+        ((units[1],), dense_parameters(units[0], units[1])),
+        ((classes,), dense_parameters(units[1], classes)),
+    ]
+    assert [layer.name for layer in model.layers] == NAMES
+    assert [(layer.output.shape[1:], layer.count_params()) for layer in model.layers] == expected
+
+
+def test_lenet5_keeps_the_sizes_of_the_paper_by_default():
+    # LeCun et al. 1998, section II.B: 6@28x28, 6@14x14, 16@10x10, 16@5x5, 120, 84, 10
+    shapes = [layer.output.shape[1:] for layer in models.lenet5().layers]
+    assert shapes == [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (400,), (120,), (84,), (10,)]
+
+
+def test_lenet5_returns_logits_and_rectifies_all_before_them():
+    keras.utils.set_random_seed(0)
+    model = models.lenet5()
+    x = np.random.default_rng(0).random((4, 28, 28, 1), dtype="float32")
+    logits = model(x).numpy()
+    assert logits.min() < 0 and not np.allclose(logits.sum(axis=1), 1)
+    hidden = keras.Model(model.inputs[0], [model.get_layer(name).output for name in NAMES[:-1]])
+    outputs = dict(zip(NAMES, hidden(x), strict=False))
+    assert all(outputs[name].numpy().min() == 0 for name in ("conv1", "conv2", "dense1", "dense2"))
+
+
+def test_lenet5_predicts_the_same_after_saving_and_loading(tmp_path):
+    model = models.lenet5()
+    model.save(tmp_path / "net.keras")
+    x = np.random.default_rng(1).random((3, 28, 28, 1), dtype="float32")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "net.keras")(x), model(x))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"input_shape": (28, 28)}, r"input_shape=\(28, 28\) must be \(height, width, channels\)"),
+        ({"input_shape": 28}, r"input_shape=28 must be \(height, width, channels\)"),
+        ({"input_shape": (11, 28, 1)}, "input_shape height=11 must be 12 or more"),
+        ({"input_shape": (28, 11, 1)}, "input_shape width=11 must be 12 or more"),
+        ({"input_shape": (28, 28, 0)}, "input_shape channels=0 must be"),
+        ({"classes": 0}, "classes=0 must be"),
+        ({"filters": (6, 0)}, r"filters=\(6, 0\) must be"),
+        ({"units": (120, 84.5)}, r"units=\(120, 84.5\) must be"),
+    ],
+)
+def test_lenet5_names_what_it_cannot_build(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        models.lenet5(**arguments)
+
+
+def test_the_smallest_image_that_lenet5_takes_leaves_one_pixel():
+    assert models.lenet5((12, 12, 1)).get_layer("pool2").output.shape == (None, 1, 1, 16)
