@@ -135,6 +135,10 @@ def steps(model) -> tuple[Step, ...]:
     ValueError
         If the model is not a built Sequential or Functional model with one input of fixed size and
         one output, or has a layer whose arithmetic this module does not know (the message names it).
+
+    >>> from cnn_utils import models
+    >>> [step.name for step in steps(models.lenet5())]
+    ['image', 'conv1', 'pool1', 'conv2', 'pool2', 'flatten', 'dense1', 'dense2', 'logits', 'softmax']
     """
     return tuple(_network(model).steps.values())
 
@@ -145,6 +149,11 @@ def activations(model, image) -> dict[str, np.ndarray]:
     The forward pass is compiled once per model, so a call takes about a millisecond for LeNet; it always
     uses the model's current weights. `image` is (rows, columns, channels), the channels may be
     left out if there is one, a leading batch axis of one is allowed.
+
+    >>> from cnn_utils import models
+    >>> values = activations(models.lenet5(), np.ones((28, 28)))
+    >>> values["conv2"].shape, values["dense1"].shape
+    ((10, 10, 16), (120,))
     """
     network = _network(model)
     flat, values, start = network.run(_as_input(image, network)), {}, 0
@@ -168,6 +177,11 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
     ------
     ValueError
         If there is no such layer, unit or channel.
+
+    >>> from cnn_utils import models
+    >>> seen = explain(models.lenet5(), np.ones((28, 28)), "pool2", unit=(0, 4), channel=3)
+    >>> seen.window, seen.receptive_field
+    (Box(rows=(0, 2), cols=(8, 10), channels=(3, 4)), Box(rows=(0, 14), cols=(14, 28), channels=(0, 1)))
     """
     network = _network(model)
     values = activations(model, image) if values is None else values

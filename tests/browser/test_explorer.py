@@ -11,18 +11,11 @@ from tests.browser.conftest import local_page
 SETUP = """
 import json
 import numpy as np
-from cnn_utils import inspection, keras
+from cnn_utils import inspection, keras, models
 from cnn_utils.explorer import LayerExplorer
 
 keras.utils.set_random_seed(7)
-L = keras.layers
-model = keras.Sequential([
-    L.Input((28, 28, 1)),
-    L.Conv2D(6, 5, activation="relu", name="conv1"), L.MaxPooling2D(2, name="pool1"),
-    L.Conv2D(16, 5, activation="relu", name="conv2"), L.MaxPooling2D(2, name="pool2"),
-    L.Flatten(name="flatten"), L.Dense(120, activation="relu", name="dense1"),
-    L.Dense(84, activation="relu", name="dense2"), L.Dense(10, name="logits"),
-])
+model = models.lenet5()
 images = np.random.default_rng(0).random((3, 28, 28, 1))
 explorer = LayerExplorer(model, images, class_names=list("abcdefghij"))
 explorer
