@@ -348,9 +348,9 @@ function render({ model, el }) {
       hasBars ? [h("h4", {}, "the model says"), bars] : null),
     h("div", { class: "flow" },
       h("div", { class: "network" }, later.map((layer) => cards[layer.name].element)),
-      h("div", { class: "legend" }, legend("background:#fff", "positive (white: the largest so far)"), legend("background:#000", "zero"), legend("background:#56b4e9", "negative"),
-        legend(line(MARKS.unit), "the unit"), legend(line(MARKS.window), "what it sees in the layer before"), legend(line(MARKS.field), "and before that"),
-        legend(line(MARKS.winner), "the winner, the strongest"))),
+      h("div", { class: "legend" }, legend("background:#fff", "positive"), legend("background:#000", "zero"), legend("background:#56b4e9", "negative"),
+        legend(line(MARKS.unit), "the unit"), legend(line(MARKS.window), "what it sees in the layer before"), legend(line(MARKS.field), "and further back"),
+        legend(line(MARKS.winner), "winner, strongest"))),
     panel), speech);
   Object.assign(root, { timings, busy: () => asked.length + Object.keys(next).length > 0 }); // for tests
   el.append(root);
@@ -380,8 +380,9 @@ function thumbnails(model, input, count, pick) {
 
 function explain(unit, { classes, pinned, layers }) {
   const layer = layers.find((l) => l.name === unit.layer);
-  const isClass = layer === layers[layers.length - 1];
-  const where = unit.channel === null ? `unit ${unit.unit[0]}${isClass ? `: ${classes[unit.unit[0]]}` : ""}` : `channel ${unit.channel}, row ${unit.unit[0]}, column ${unit.unit[1]}`;
+  const isClass = layers.indexOf(layer) >= layers.length - 2 && layer.vector && layer.shape[2] === classes.length;
+  const named = isClass && classes[unit.unit[0]] !== String(unit.unit[0]) ? `: ${classes[unit.unit[0]]}` : "";
+  const where = unit.channel === null ? `unit ${unit.unit[0]}${named}` : `channel ${unit.channel}, row ${unit.unit[0]}, column ${unit.unit[1]}`;
   const hint = pinned ? "kept: click it again to let go" : "point at any unit; click to keep it";
   const title = h("h3", {}, `${unit.layer} \u00b7 ${where}`, h("small", {}, hint));
   const work = { conv: windows, depthwise: windows, average_pool: windows, max_pool: windows, dense: contributions, activation: scores, add: terms, batch_norm: normalised }[unit.kind];
