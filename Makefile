@@ -3,7 +3,7 @@
 PYTHON ?= python3
 SETUP = $(PYTHON) .ci/setup.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 
-# Notebooks run in their own folder: make these two paths independent of it.
+# A notebook runs in its own folder, so a relative path would mean another place there.
 absolute = $(shell cd "$(1)" 2>/dev/null && pwd || echo "$(1)")
 ifneq ($(CNN_UTILS_DATA),)
 override CNN_UTILS_DATA := $(call absolute,$(CNN_UTILS_DATA))
@@ -27,8 +27,7 @@ lab tensorboard: setup
 	@$(SETUP) $@ $(ARGS)
 
 test: setup
-	.venv/bin/python -m pytest -n 2 --dist loadfile --doctest-modules --nbval --nbval-current-env \
-		--nbval-cell-timeout=300 $(or $(ARGS),cnn_utils tests notebooks)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 notebooks: setup
 	.venv/bin/python -m tests.notebooks $(ARGS)

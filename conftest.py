@@ -8,8 +8,10 @@ import os
 import shutil
 import tempfile
 
-os.environ.setdefault("CNN_UTILS_SOURCE", "sample")
-if os.environ["CNN_UTILS_SOURCE"] == "sample":
+import pytest
+
+if os.environ.get("CNN_UTILS_SOURCE") != "full":
+    os.environ["CNN_UTILS_SOURCE"] = "sample"
     os.environ.pop("CNN_UTILS_DATA", None)
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inherit these folders
@@ -17,3 +19,17 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inh
     atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
     os.environ.setdefault("CNN_UTILS_RUNS", os.path.join(_scratch, "runs"))
     os.environ["IPYTHONDIR"] = tempfile.mkdtemp(dir=_scratch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Under a notebook cell that failed, say which claims it was to prove."""
+    report = yield
+    if report.failed and hasattr(item, "cell"):
+        from tests.notebooks import ledger
+
+        claims = ledger()
+        for tag in item.cell.metadata.get("tags", []):
+            if tag in claims:
+                report.sections.append(("claim that no longer holds", f"{tag} · {claims[tag][0]}"))
+    return report

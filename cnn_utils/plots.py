@@ -159,45 +159,32 @@ def filmstrip(image, kernel, output, *, stride=1, title=None):
 
 
 @_styled
-def windows(size, kernel, *, stride=1, padding=(0, 0), dilation=1, title=None):
+def windows(size, kernel, *, stride=1, padding=(0, 0), dilation=1, transposed=False, title=None):
     """Draw one axis of an input as a strip of pixels and, under it, what each window reads.
 
-    Padding is hatched; a pixel that no window reads is marked. `padding` is (before, after).
+    Padding, (before, after), is hatched; a pixel that no window reads is outlined. With `transposed`, the strip
+    is the output, and under it stands where each of the `size` inputs stamps the kernel; what the padding
+    cuts off is hatched.
     """
     before, after = padding
     reach = dilation * (kernel - 1) + 1
-    starts = range(-before, size + after - reach + 1, stride)
-    read = {start + dilation * tap for start in starts for tap in range(kernel)}
-    figure, axes = plt.subplots(
-        figsize=(0.42 * (size + before + after) + 2.2, 0.3 * (len(starts) + 2) + 0.75)
-    )
+    if transposed:
+        starts = range(-before, (size - 1) * stride - before + 1, stride)
+        size = (size - 1) * stride + reach - before - after
+    else:
+        starts = range(-before, size + after - reach + 1, stride)
+    strip, tap_name = ("output", "input") if transposed else ("input", "output")
+    met = {start + dilation * tap for start in starts for tap in range(kernel)}
+    width, height = 0.42 * (size + before + after) + 2.2, 0.3 * (len(starts) + 2) + 0.75
+    figure, axes = plt.subplots(figsize=(width, height))
     for pixel in range(-before, size + after):
-        real, seen = 0 <= pixel < size, pixel in read
-        face = COLORS["input"] if real and seen else "white"
-        edge = COLORS["highlight"] if real and not seen else COLORS["neutral"]
-        axes.add_patch(
-            Rectangle(
-                (pixel, 0),
-                0.92,
-                0.8,
-                fc=face,
-                ec=edge,
-                lw=2 if not seen else 1,
-                hatch=None if real else "///",
-                hatch_linewidth=0.5,
-            )
-        )
-        label = str(pixel) if real else "0"
-        ink = "white" if real and seen else edge
-        axes.text(
-            pixel + 0.46,
-            0.4,
-            label,
-            ha="center",
-            va="center",
-            fontsize=9,
-            color=ink,
-            bbox=None if real else {"fc": "white", "ec": "none", "pad": 1.5},
+        _pixel(
+            axes,
+            pixel,
+            COLORS[strip],
+            real=0 <= pixel < size,
+            met=pixel in met,
+            blank="" if transposed else "0",
         )
     for index, start in enumerate(starts):
         y = -0.75 * (index + 1)
@@ -205,12 +192,29 @@ def windows(size, kernel, *, stride=1, padding=(0, 0), dilation=1, title=None):
         for tap in range(kernel):
             axes.add_patch(Rectangle((start + dilation * tap, y), 0.92, 0.5, fc=COLORS["kernel"], ec="none"))
         axes.text(
-            size + after + 0.3, y + 0.25, f"output {index}", va="center", fontsize=9, color=COLORS["output"]
+            size + after + 0.3,
+            y + 0.25,
+            f"{tap_name} {index}",
+            va="center",
+            fontsize=9,
+            color=COLORS[tap_name],
         )
     axes.set(xlim=(-before - 0.2, size + after + 2.4), ylim=(-0.75 * len(starts) - 0.2, 1.0))
     axes.axis("off")
     axes.set_title(title, loc="left")
     return figure, axes
+
+
+def _pixel(axes, place, color, *, real, met, blank):
+    """One pixel of a strip: filled when a window meets it, outlined when none does, hatched when it is padding."""
+    edge = COLORS["highlight"] if real and not met else COLORS["neutral"]
+    look = {"fc": color if real and met else "white", "ec": edge, "lw": 1 if met else 2}
+    axes.add_patch(
+        Rectangle((place, 0), 0.92, 0.8, hatch=None if real else "///", hatch_linewidth=0.5, **look)
+    )
+    label = {"s": str(place) if real else blank, "color": "white" if real and met else edge, "fontsize": 9}
+    box = {"fc": "white", "ec": "none", "pad": 1.5} if blank and not real else None
+    axes.text(place + 0.46, 0.4, ha="center", va="center", bbox=box, **label)
 
 
 def _grid(axes, array, role, decimals, size):

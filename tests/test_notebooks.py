@@ -8,7 +8,7 @@ from urllib.parse import urlparse
 import pytest
 
 from tests import notebooks
-from tests.notebooks import FIGURE, FOLDER, code_cells, figure_texts, read, tags
+from tests.notebooks import FIGURE, FOLDER, code_cells, figure_texts, ledger, read, tags
 
 PATHS = notebooks.paths()
 CLAIMS = {"A": 6, "B": 13, "C": 6, "D": 7, "E": 5, "F": 6, "G": 3, "H": 7, "I": 3}
@@ -145,7 +145,7 @@ def test_prose_is_neither_thin_nor_endless(notebook):
     text = re.sub(r"<details>.*?</details>|\$\$.*?\$\$", "", FIGURE.sub("", text), flags=re.DOTALL)
     assert 1100 <= len(text.split()) <= 2000
     exercises = sum(2 for cell in code_cells(notebook) if "exercises.check(" in cell.source)
-    assert 30 <= len(notebook.cells) - exercises <= 80
+    assert 30 <= len(notebook.cells) - exercises <= 85  # notebook 2, with its twelve claims, is the longest
 
 
 def test_the_picture_in_the_readme_is_the_one_in_the_notebook():
@@ -166,15 +166,6 @@ def test_the_readme_lists_every_notebook_and_its_links_resolve():
 # ------------------------------------------------------------------------------------------------- the ledger of claims
 
 
-def ledger():
-    """Read notebooks/CLAIMS.md: claim id -> (notebook numbers, verdict)."""
-    rows = re.findall(
-        r"^\| ([A-I]\d+) \| (.+?) \| (.+?) \| (.+?) \|$", (FOLDER / "CLAIMS.md").read_text(), re.MULTILINE
-    )
-    assert len({row[0] for row in rows}) == len(rows), "a claim is listed twice"
-    return {name: (set(re.findall(r"\]\((\d\d)_", where)), verdict) for name, _, where, verdict in rows}
-
-
 def proofs():
     """Find the asserting cells: claim id -> notebook numbers."""
     found = {}
@@ -193,7 +184,7 @@ def test_the_ledger_lists_every_claim_once_and_in_order():
 
 def test_a_claim_is_proved_exactly_where_the_ledger_says():
     proved = proofs()
-    for name, (where, verdict) in ledger().items():
+    for name, (_, where, verdict) in ledger().items():
         assert where == proved.get(name, set()), (
             f"{name}: the ledger says {sorted(where)}, tagged cells that assert are in {sorted(proved.get(name, set()))}"
         )
@@ -221,4 +212,4 @@ def test_claims_of_the_core_notebooks_are_proved():
         | {f"C{n}" for n in range(1, 7)}
         | {"F1", "F2", "F3"}
     )
-    assert {name for name, (where, _) in ledger().items() if where} >= core
+    assert {name for name, (_, where, _) in ledger().items() if where} >= core

@@ -1,0 +1,48 @@
+"""What importing the package costs and shows."""
+
+import subprocess
+import sys
+
+import pytest
+
+import cnn_utils
+
+WITHOUT_TENSORFLOW = ("arithmetic", "reference", "datasets", "plots", "exercises")
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_tensorflow_waits_until_something_needs_it():
+    code = f"import sys, cnn_utils; [getattr(cnn_utils, room) for room in {WITHOUT_TENSORFLOW}]"
+    assert run(f"{code}; print('tensorflow' in sys.modules)").stdout == "False\n"
+
+
+def test_importing_the_package_alone_loads_nothing_heavy():
+    heavy = ["numpy", "matplotlib", "keras", "tensorflow", "scipy"]
+    assert run(f"import sys, cnn_utils; print([m for m in {heavy} if m in sys.modules])").stdout == "[]\n"
+
+
+def test_tensorflow_and_keras_come_without_a_word():
+    code = "from cnn_utils import tf, keras; tf.ones(2) + 1; keras.layers.Dense(1)(tf.ones((1, 2)))"
+    done = run(code)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_missing_tensorflow_still_says_so():
+    code = "import sys; sys.modules['tensorflow'] = None\nfrom cnn_utils import tf"
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        run(code)
+    assert "tensorflow" in failure.value.stderr
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'nonsense'"):
+        print(cnn_utils.nonsense)
+
+
+def test_rooms_are_listed():
+    assert {"arithmetic", "reference", "datasets", "models", "training", "graphs", "plots", "tf"} <= set(
+        dir(cnn_utils)
+    )
