@@ -9,31 +9,32 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 TOKEN = "test"
-HOW = "apt-get install chromium, and pip install playwright"
+HOW = "no Chromium to test in; `apt-get install chromium`, or `.venv/bin/playwright install chromium`"
 
 
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium that can reach 127.0.0.1 only. Without one, tests skip unless they are required."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    missing = pytest.fail if os.environ.get("CNN_UTILS_BROWSER") == "required" else pytest.skip
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        chromium = None
-    if chromium is None:
-        stop = pytest.fail if os.environ.get("CNN_UTILS_BROWSER") == "required" else pytest.skip
-        stop(f"no browser to test in: {HOW}")
+        missing("no Playwright to drive a browser with: `pip install -r requirements.txt`", pytrace=False)
     flags = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking"]
     with sync_playwright() as playwright:
+        installed = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+        chromium = next(filter(None, installed), playwright.chromium.executable_path)
+        if not Path(chromium).exists():
+            missing(HOW)
         opened = playwright.chromium.launch(executable_path=chromium, args=[*flags, "--no-sandbox"])
         yield opened
         opened.close()
@@ -62,10 +63,10 @@ def page(browser):
 
 
 class Lab:
-    """A running JupyterLab, its folder and its address."""
+    """A running JupyterLab: its address, the folder it shows, and its kernels' folders for logs and temporary files."""
 
-    def __init__(self, folder, address):
-        self.folder, self.address = folder, address
+    def __init__(self, address, folder, runs, temporary):
+        self.address, self.folder, self.runs, self.temporary = address, folder, runs, temporary
 
     def open(self, page, name):
         """Open a notebook of the folder and wait for its kernel."""
@@ -78,8 +79,7 @@ class Lab:
         """Run all cells; return them as the notebook file would hold them, outputs included."""
         page.evaluate("window.done = false")
         page.evaluate(
-            "() => { const run = window.jupyterapp.commands.execute('notebook:run-all-cells');"
-            " run.then(() => { window.done = true }) }"
+            "() => { window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.done = true }) }"
         )
         page.wait_for_function("window.done", timeout=timeout * 1000)
         return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")["cells"]
@@ -107,37 +107,55 @@ def lab(browser, tmp_path_factory):
     options = ["--expose-app-in-browser", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     options += [f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder}", "--allow-root"]
     options += ["--LabApp.extension_manager=readonly", "--ServerApp.port_retries=0"]
-    private = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "RUNTIME")}
+    private = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     private |= {"IPYTHONDIR": str(home / "ipython"), "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
     private |= {"JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces")}
+    private |= {"CNN_UTILS_RUNS": str(home / "runs"), "TMPDIR": str(home / "temporary")}
+    private |= {
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    }  # as in `make lab`
+    (home / "temporary").mkdir()
     settings = home / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(
         '{"fetchNews": "false", "checkForUpdates": false}'
     )
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options], env=os.environ | private, stdout=log, stderr=log
-        )
-    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    with running(command, home / "log", os.environ | private) as server:
+        address = f"http://127.0.0.1:{port}"
+        wait_until(lambda: fetch(f"{address}/api/status?token={TOKEN}"), server, home / "log")
+        yield Lab(address, folder, home / "runs", home / "temporary")
+
+
+@contextmanager
+def running(command, log, environment):
+    """A server, from its start to an orderly end. (JupyterLab then shuts its kernels down.)"""
+    with log.open("w") as file:
+        server = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
     try:
-        _wait_for(f"{address}/api/status?token={TOKEN}", server, home / "log")
-        yield Lab(Path(folder), address)
+        yield server
     finally:
-        server.terminate()  # JupyterLab shuts its kernels down on this signal
+        server.terminate()
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:
             server.kill()
 
 
-def _wait_for(url, server, log, seconds=60):
+def fetch(url):
+    """What this address answers; None while nothing does."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.read()
+    except (OSError, HTTPException):
+        return None
+
+
+def wait_until(ready, server, log, seconds=60):
+    """Ask again until ``ready()`` is true, and return what it is."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            return urllib.request.urlopen(url, timeout=2)
-        except (urllib.error.URLError, OSError):
-            if server.poll() is not None:
-                break
-            time.sleep(0.3)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
+    while time.monotonic() < end and server.poll() is None:
+        if answer := ready():
+            return answer
+        time.sleep(0.2)
+    raise RuntimeError(f"{server.args[:3]} is not ready:\n{log.read_text()}")
