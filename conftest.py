@@ -33,3 +33,13 @@ def pytest_runtest_makereport(item, call):
             if tag in claims:
                 report.sections.append(("claim that no longer holds", f"{tag} · {claims[tag][0]}"))
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line for all that a machine without a browser leaves out."""
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if "tests/browser" in report.nodeid
+    ]
+    if skipped:
+        reason = skipped[0].longrepr[2].removeprefix("Skipped: ")
+        terminalreporter.write_line(f"{len(skipped)} tests of what a browser shows were skipped: {reason}")
