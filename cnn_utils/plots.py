@@ -27,9 +27,9 @@ STYLE = {
     "savefig.dpi": 100,
     "figure.constrained_layout.use": True,
     "font.size": 11,
-    "axes.titlesize": 11,
+    "axes.titlesize": 12,
     "axes.titleweight": "regular",
-    "figure.titlesize": 13,
+    "figure.titlesize": 12,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.prop_cycle": plt.cycler(color=LINES),
@@ -119,7 +119,7 @@ def grids(arrays, titles=None, *, roles="input", title=None, marks=None, between
                 clip_on=False,
             )
     if title:
-        figure.suptitle(title)
+        _name(figure, title)
     return figure, row[0]
 
 
@@ -154,7 +154,7 @@ def filmstrip(image, kernel, output, *, stride=1, title=None):
         _grid(axes, image, "input", None, size=8)
         _outline(axes, row * stride, column * stride, *np.shape(kernel))
         axes.set_title(f"sum {output[row, column]:g}", color=COLORS["output"], fontsize=10)
-    figure.suptitle(title)
+    _name(figure, title)
     return figure, frames
 
 
@@ -246,6 +246,11 @@ def _outline(axes, top, left, rows, columns, color=COLORS["highlight"]):
     )
 
 
+def _name(figure, title):
+    if title:
+        figure.suptitle(title, x=0.01, ha="left")
+
+
 def _ink(color):
     """Black or white, whichever reads better on a background colour."""
     red, green, blue = color[:3]
@@ -261,7 +266,7 @@ def _map(role):
 
 
 @_styled
-def images(pictures, titles=None, *, columns=None, title=None, signed=False, title_colors=None, scale=1.5):
+def images(pictures, titles=None, *, columns=None, title=None, signed=False, scale=1.5):
     """Draw grayscale pictures side by side.
 
     Parameters
@@ -277,12 +282,9 @@ def images(pictures, titles=None, *, columns=None, title=None, signed=False, tit
     signed = np.broadcast_to(signed, len(pictures))
     columns = columns or min(8, len(pictures))
     rows = -(-len(pictures) // columns)
-    figure, frames = plt.subplots(
-        rows,
-        columns,
-        figsize=(scale * columns, (scale + (0.3 if titles else 0)) * rows + (0.45 if title else 0)),
-        squeeze=False,
-    )
+    tallest = max(picture.shape[0] / picture.shape[1] for picture in pictures)
+    height = (scale * tallest + (0.3 if titles else 0)) * rows + (0.45 if title else 0)
+    figure, frames = plt.subplots(rows, columns, figsize=(scale * columns, height), squeeze=False)
     for axes in frames.flat:
         axes.axis("off")
     for index, picture in enumerate(pictures):
@@ -293,10 +295,8 @@ def images(pictures, titles=None, *, columns=None, title=None, signed=False, tit
         else:
             axes.imshow(picture)
         if titles is not None:
-            axes.set_title(
-                titles[index], fontsize=10, color=title_colors[index] if title_colors else "#222222"
-            )
-    figure.suptitle(title)
+            axes.set_title(titles[index], fontsize=10)
+    _name(figure, title)
     return figure, frames
 
 
@@ -326,7 +326,8 @@ def matrix(
             if value:
                 color = _ink(shown.to_rgba(value))
                 axes.text(column, row, f"{value:g}", ha="center", va="center", fontsize=8.5, color=color)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set_title(title, loc="left")
     axes.set_xticks(range(columns), column_labels) if column_labels is not None else axes.set_xticks([])
     axes.set_yticks(range(rows), row_labels) if row_labels is not None else axes.set_yticks([])
     for spine in axes.spines.values():
@@ -427,32 +428,21 @@ def graph(nodes, *, notes=None, title=None):
     tallest = max(len(names) for names in columns.values())
     lines = 2 + (1 + next(iter(notes.values())).count("\n") if notes else 0)
     figure, axes = plt.subplots(figsize=(2.1 * len(columns) + 0.2, (0.3 + 0.21 * lines) * tallest + 0.4))
+    boxes = {}
+    read = {source for _, _, inputs in nodes for source in inputs}
     for name, operation, inputs in nodes:
-        x, y = place[name]
-        role = (
-            "input"
-            if not inputs
-            else "output"
-            if not any(name in other for _, _, other in nodes)
-            else "neutral"
-        )
+        role = "input" if not inputs else "neutral" if name in read else "output"
         label = f"{name}\n{operation}" + (f"\n{notes[name]}" if notes and name in notes else "")
-        axes.text(x, y, label, ha="center", va="center", fontsize=10, linespacing=1.25, zorder=3,
-                  bbox={"boxstyle": "round,pad=0.45", "fc": "white", "ec": COLORS[role], "lw": 1.8})  # fmt: skip
-        for source in inputs:
-            axes.add_patch(
-                FancyArrowPatch(
-                    place[source],
-                    (x, y),
-                    arrowstyle="-|>",
-                    mutation_scale=14,
-                    shrinkA=30,
-                    shrinkB=30,
-                    color="#9A9A9A",
-                    lw=1.3,
-                )
-            )
+        frame = {"boxstyle": "round,pad=0.45", "fc": "white", "ec": COLORS[role], "lw": 1.8}
+        middle = {"ha": "center", "va": "center", "fontsize": 10, "linespacing": 1.25, "zorder": 3}
+        boxes[name] = axes.text(*place[name], label, bbox=frame, **middle)
     axes.set(xlim=(-0.9, 2.1 * (len(columns) - 1) + 0.9), ylim=(-0.5 * tallest, 0.5 * tallest))
     axes.axis("off")
     axes.set_title(title, loc="left")
+    figure.draw_without_rendering()  # now the boxes have their sizes, and arrows can end at them
+    for name, _, inputs in nodes:
+        for source in inputs:
+            ends = {"patchA": boxes[source].get_bbox_patch(), "patchB": boxes[name].get_bbox_patch()}
+            look = {"arrowstyle": "-|>", "mutation_scale": 14, "shrinkA": 2, "shrinkB": 2, "color": "#9A9A9A"}
+            axes.add_patch(FancyArrowPatch(place[source], place[name], lw=1.3, **look, **ends))
     return figure, axes
