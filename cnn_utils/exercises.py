@@ -412,19 +412,23 @@ def _strided_average(answer):
 
 def _routed_gradient(answer):
     tied = np.array([[2.0, 2, 0, 0], [1, 2, 0, 0], [1, 5, 3, 4], [5, 2, 4, 1]])
-    cases = [(tied, np.array([[1.0, 2], [3, 4]])), (-tied[::-1], np.array([[0.5, -1], [2, 3]]))]
+    wide = -np.hstack([tied, tied[::-1, 1:3]])  # negative, and not square
+    cases = [(tied, np.array([[1.0, 2], [3, 4]])), (wide, np.array([[0.5, -1, 1], [2, 3, -2]]))]
 
     def right(image, arriving):
         return reference.max_pool2d_gradient(image[None, :, :, None], arriving[None, :, :, None])[0, :, :, 0]
 
-    def winners(image):
-        return image == image.reshape(2, 2, 2, 2).max(axis=(1, 3)).repeat(2, 0).repeat(2, 1)
+    def windows(image):
+        return image.reshape(image.shape[0] // 2, 2, -1, 2)
 
     def spread(arriving):
         return arriving.repeat(2, 0).repeat(2, 1)
 
+    def winners(image):
+        return image == spread(windows(image).max(axis=(1, 3)))
+
     def shared(image, arriving):
-        return winners(image) * spread(arriving / winners(image).reshape(2, 2, 2, 2).sum(axis=(1, 3)))
+        return winners(image) * spread(arriving / windows(winners(image)).sum(axis=(1, 3)))
 
     mistakes = {
         "every tied winner gets the gradient; only the first one should.": lambda x, g: (
@@ -551,7 +555,7 @@ def _softmax(answer):
         return powers / powers.sum(axis=-1, keepdims=True)
 
     random = np.random.default_rng(6)
-    small, large = random.normal(size=(3, 10)), np.array([[1000.0, 999.0, 0.0], [-1000.0, -1000.0, -1001.0]])
+    small, large = random.normal(size=(3, 10)), np.array([[1e5, 99999.0, 0.0], [-1e5, -1e5, -100001.0]])
     mistakes = {
         "the exponentials are divided by the sum of all rows; each row is to sum to one.": lambda s: (
             np.exp(s) / np.exp(s).sum()
@@ -571,7 +575,11 @@ def _softmax(answer):
             answer, right, [(small,), (small[0],)], mistakes, "Exponentials, divided by the sum of their row."
         )
         return hint or _function(
-            answer, right, [(large,)], {}, "Subtract the largest score before taking exponentials."
+            answer,
+            right,
+            [(large,)],
+            {},
+            "Subtract the largest score of each row before taking exponentials.",
         )
 
 

@@ -265,6 +265,16 @@ WRONG += [
         lambda scores: np.exp(scores) / np.sum(np.exp(scores), axis=-1, keepdims=True),
         "Subtract the largest",
     ),
+    (
+        "6.6",
+        lambda s: np.exp(s - s.mean()) / np.sum(np.exp(s - s.mean()), axis=-1, keepdims=True),
+        "of each row",
+    ),
+    (
+        "6.6",
+        lambda s: np.exp(s - s.max()) / np.sum(np.exp(s - s.max()), axis=-1, keepdims=True),
+        "of each row",
+    ),
     ("6.6", lambda scores: 1.0 * (scores == scores.max(axis=-1, keepdims=True)), "softmax shares"),
 ]
 
