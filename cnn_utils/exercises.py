@@ -140,6 +140,7 @@ def _slope_in_y(answer):
     hints = {
         x / y**2: "the size is right; which way does x/y move when y grows?",
         1 / y: "that is the slope of x/y in x; y is asked for.",
+        -1 / 4: "that is the slope at x = 1, y = 2; here x is 3.",
         -x / y: "the slope of 1/y is −1/y²: the square is missing.",
         np.cos(x) ** 2 - np.sin(x) ** 2 + 1 / y: "that is ∂f/∂x; y is asked for.",
     }
@@ -156,6 +157,10 @@ def _walk_back(answer):
         "a second path leads back to x, directly from the sum; add it.": lambda x, y: (
             slope(x, y) * y,
             slope(x, y) * x,
+        ),
+        "the right two, the wrong way round: ∂g/∂x comes first.": lambda x, y: (
+            slope(x, y) * x,
+            slope(x, y) * y + 1,
         ),
         "the slope of the tanh is missing along the path through the product.": lambda x, y: (y + 1, x),
         "the slope of a product is the *other* factor.": lambda x, y: (slope(x, y) * x + 1, slope(x, y) * y),
@@ -190,17 +195,18 @@ def _edge_of_three(answer):
         2 / 3: "3θ² is c/2 · θ² with c = 6, not 3.",
         1 / 6: "that is 1/c, the rate that arrives in one step; the edge is further out.",
         6: "that is the curvature; the edge is two divided by it.",
-        3: "that is c/2 turned over: the edge is 2/c.",
+        3: "that is c/2; the edge is that turned over, 2/c.",
+        1: "that is the edge of θ², which is c/2 · θ² with c = 2.",
     }
     return _number(answer, 2 / 6, hints, "write the cost as c/2 · θ² and divide 2 by c.", tolerance=5e-3)
 
 
 def _start_of_divergence(answer):
-    theta = start = float(answer)
-    for _ in range(200):
-        theta -= 0.1 * 4 * theta**3
-        if abs(theta) > 1e6:
-            return None
+    start = float(answer)
+    if not math.isfinite(start):
+        return f"one finite number is wanted, and this is {answer!r}."
+    if abs(start) > math.sqrt(5):  # not simulated: rounding would drive √5 itself away, a huge start overflow
+        return None
     return f"from {start:g} the walk stays: each step multiplies θ by 1 − 0.4 θ²; when is that below −1?"
 
 
@@ -273,6 +279,8 @@ def _resnet_same(answer):
         return "the right two numbers, the wrong way round: the odd zero goes to the end."
     if given == (3, 3):
         return "six zeros are one more than the last window needs; that is the padding of other frameworks."
+    if any(zeros != int(zeros) for zeros in given):
+        return "zeros come in whole numbers; the odd one goes to one side."
     if sum(given) == before + after:
         return "the sum is right; now share it as evenly as it goes."
     return f"{sum(given)} zeros in all; count what 112 windows, two pixels apart and 7 wide, reach over."
