@@ -50,6 +50,7 @@ def main(arguments=None):
             runs[name].append(climb(data, {**settings, "epochs": 1} if given.quick else settings, seed))
             print(f"seed {seed}, {name}: {runs[name][-1][0]:.1f} s, {runs[name][-1][2]:.2%}", flush=True)
     results = {"rungs": {name: summary(many) for name, many in runs.items()}}
+    results = measure.rounded(results)
     print(report(results))
     measure.save(given.results, "ladder", results, figure(results))
 
@@ -96,7 +97,9 @@ def figure(results):
     for place, name in enumerate(names):
         one = results["rungs"][name]
         label = f"{one['seconds']['median']:.1f} s, {one['accuracy']['median']:.2%}"
-        axes.annotate(label, (one["seconds"]["median"], place), (9, -3), textcoords="offset points", fontsize=9)
+        axes.annotate(
+            label, (one["seconds"]["median"], place), (9, -3), textcoords="offset points", fontsize=9
+        )
     return drawing.figure
 
 

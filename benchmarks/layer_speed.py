@@ -40,6 +40,7 @@ def main(arguments=None):
         }
         print(f"{name}: done", flush=True)
     results = {"batch": batch, "layers": layers}
+    results = measure.rounded(results)
     print(report(results))
     measure.save(given.results, "layer_speed", results, figure(results))
 
@@ -64,20 +65,23 @@ def side_by_side(name, batch, rounds):
 
 
 def by_batch(name, batches, rounds):
-    """Time and peak memory of `reference` for each batch, and the exponents: 1 is linear in the batch."""
+    """Time and peak memory of `reference` for each batch, each with the line that fits it best."""
     runs = {batch: ours(name, batch, "forward and backward") for batch in batches}
     seconds = measure.interleaved(runs, min(rounds, 7))
-    medians = [measure.spread(seconds[batch])["median"] for batch in batches]
-    memory = [peak_memory(runs[batch]) for batch in batches]
-    large = max(1, len(batches) // 2)  # what a call costs in itself hides the growth of small ones
-    logs = [np.log(values[-large - 1 :]) for values in (batches, medians, memory)]
+    milliseconds = [1000 * measure.spread(seconds[batch])["median"] for batch in batches]
+    megabytes = [peak_memory(runs[batch]) / 1e6 for batch in batches]
     return {
         "batches": batches,
-        "milliseconds": [1000 * one for one in medians],
-        "peak megabytes": [one / 1e6 for one in memory],
-        "exponent of time": float(np.polyfit(logs[0], logs[1], 1)[0]),
-        "exponent of memory": float(np.polyfit(logs[0], logs[2], 1)[0]),
+        "time": {"milliseconds": milliseconds, **line(batches, milliseconds)},
+        "memory": {"peak megabytes": megabytes, **line(batches, megabytes)},
     }
+
+
+def line(batches, values):
+    """Least squares of the relative errors: value = fixed + batch * slope; how far the worst value is off it."""
+    slope, fixed = np.polyfit(batches, values, 1, w=1 / np.array(values))
+    fitted = fixed + slope * np.array(batches)
+    return {"fixed": fixed, "slope": slope, "off by at most": np.abs(fitted / values - 1).max()}
 
 
 def peak_memory(run):
@@ -97,19 +101,33 @@ def report(results):
             times = [f"{cell['median']:.2f}" if cell else "" for cell in cells]
             rows.append((name, work, *times, measure.shown(sides["times TensorFlow"], 2)))
     header = ("layer", "", *(f"{way}, ms" for way in NAMES.values()), "cnn_utils / TensorFlow")
-    growth = [
-        (name, f"{one['by batch']['exponent of time']:.2f}", f"{one['by batch']['exponent of memory']:.2f}")
-        for name, one in results["layers"].items()
-    ]
-    exponents = measure.table(("layer", "time grows as batch to the power", "peak memory"), growth)
-    return f"{measure.table(header, rows)}\n\n{exponents}"
+    growth = []
+    for name, one in results["layers"].items():
+        time_line, memory = one["by batch"]["time"], one["by batch"]["memory"]
+        growth.append(
+            (
+                name,
+                f"{time_line['fixed']:.2f} ms + {1000 * time_line['slope']:.1f} µs for each image",
+                f"{time_line['off by at most']:.0%}",
+                f"{memory['fixed']:.1f} MB + {1000 * memory['slope']:.1f} kB for each image",
+                f"{memory['off by at most']:.0%}",
+            )
+        )
+    header_of_lines = (
+        "layer, forward and backward",
+        "time",
+        "off by at most",
+        "peak memory",
+        "off by at most",
+    )
+    return f"{measure.table(header, rows)}\n\n{measure.table(header_of_lines, growth)}"
 
 
 def figure(results):
     from cnn_utils import plots
 
     lines = {
-        name: (one["by batch"]["batches"], one["by batch"]["milliseconds"])
+        name: (one["by batch"]["batches"], one["by batch"]["time"]["milliseconds"])
         for name, one in results["layers"].items()
         if "conv" in name
     }
@@ -166,7 +184,11 @@ def tensorflows(name, batch, work):
     sources = [array for array in given[:3] if array is not None]
 
     def layer():
-        return tf.nn.max_pool2d(x, 2, 2, "VALID") if kernel is None else tf.nn.conv2d(x, kernel, 1, padding) + bias
+        return (
+            tf.nn.max_pool2d(x, 2, 2, "VALID")
+            if kernel is None
+            else tf.nn.conv2d(x, kernel, 1, padding) + bias
+        )
 
     def both():
         with tf.GradientTape() as tape:

@@ -18,7 +18,9 @@ def options(description, arguments, **more):
     ``more`` adds arguments: ``seeds=5`` is ``--seeds``, an int that is 5 unless given.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="a tiny input: shows that it runs, measures nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tiny input: shows that it runs, measures nothing"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder to write to")
     for name, default in more.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
@@ -82,7 +84,7 @@ def spread(values):
 
 def ratios(slow, fast):
     """Median and range of how many times faster ``fast`` was, round by round; rounds without an end left out."""
-    pairs = [(a, b) for a, b in zip(slow, fast, strict=True) if a is not None and b is not None]
+    pairs = [(a, b) for a, b in zip(slow, fast, strict=False) if a is not None and b is not None]
     return spread([a / b for a, b in pairs]) if pairs else None
 
 
@@ -91,7 +93,8 @@ def shown(numbers, digits=1, unit=""):
     if numbers is None or numbers["median"] is None:
         return "not reached"
     low, middle, high = (
-        "never" if numbers[name] is None else f"{numbers[name]:.{digits}f}" for name in ("low", "median", "high")
+        "never" if numbers[name] is None else f"{numbers[name]:.{digits}f}"
+        for name in ("low", "median", "high")
     )
     return f"{middle} ({low} to {high}){unit}"
 
@@ -102,10 +105,19 @@ def table(header, rows):
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
+def rounded(value):
+    """The results with four significant digits, which is more than any time is worth."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
 def save(folder, name, results, figure=None):
     """Write the results, with the machine, to ``name.json``, and the figure to ``name.png``."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"machine": machine(), **_rounded(results)}, indent=1)
+    text = json.dumps({"machine": machine(), **results}, indent=1)
     (folder / f"{name}.json").write_text(text + "\n")
     if figure is not None:
         figure.savefig(folder / f"{name}.png", dpi=130)
@@ -125,13 +137,6 @@ def full_mnist(quick=False):
     try:
         return datasets.load("mnist", source="full")
     except FileNotFoundError as missing:
-        raise SystemExit(f"The benchmark needs the full MNIST with its official test set. {missing}") from None
-
-
-def _rounded(value):
-    """Four significant digits are more than any of this is worth."""
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_rounded(item) for item in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+        raise SystemExit(
+            f"The benchmark needs the full MNIST with its official test set. {missing}"
+        ) from None
