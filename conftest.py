@@ -7,6 +7,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections import Counter
 
 import pytest
 
@@ -33,3 +34,10 @@ def pytest_runtest_makereport(item, call):
             if tag in claims:
                 report.sections.append(("claim that no longer holds", f"{tag} · {claims[tag][0]}"))
     return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say why tests were skipped, in one line for each reason."""
+    skipped = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in skipped.items():
+        terminalreporter.write_line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")

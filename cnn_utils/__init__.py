@@ -9,7 +9,18 @@ import os
 import threading
 from contextlib import contextmanager
 
-_ROOMS = ("arithmetic", "datasets", "exercises", "graphs", "models", "plots", "reference", "training")
+_ROOMS = (
+    "arithmetic",
+    "datasets",
+    "exercises",
+    "explorer",
+    "graphs",
+    "inspection",
+    "models",
+    "plots",
+    "reference",
+    "training",
+)
 _QUIET = {"tf": "tensorflow", "keras": "keras"}
 _import_lock = threading.RLock()
 

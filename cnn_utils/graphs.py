@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from cnn_utils import keras, tf
@@ -139,6 +140,31 @@ def read_graph(log_dir):
     )
 
 
+def show_tensorboard(log_dir, *, height=700):
+    """Show TensorBoard under the cell, on what ``log_dir`` holds now; call it again for newer logs.
+
+    Unlike the magic ``%tensorboard``, this starts no process and writes no file: the server is a thread of the
+    notebook's kernel, ends with it however it ends, and answers this machine only. Where nobody watches
+    (nbconvert, a test, a script) it prints how to see TensorBoard instead.
+
+    Raises
+    ------
+    ValueError
+        If ``log_dir`` holds no logs.
+    """
+    log_dir = Path(log_dir).expanduser().absolute()
+    if not any(log_dir.rglob("*.tfevents.*")):
+        raise ValueError(f"log_dir={str(log_dir)!r} has nothing to show: run the cell that writes the logs")
+    if not _someone_watches():
+        print("Run this cell in Jupyter to see TensorBoard here, or type in a terminal: make tensorboard")
+        return
+    from IPython.display import IFrame, display
+
+    address = _serve(log_dir)
+    print(f"TensorBoard, for as long as this kernel runs: {address}")
+    display(IFrame(f"{address}#graphs", "100%", height))
+
+
 def nodes(graph):
     """List the nodes of a GraphDef as (name, operation, names of its inputs), inputs before their users."""
     return [(node.name, node.op, tuple(_source(name) for name in node.input)) for node in graph.node]
@@ -149,6 +175,24 @@ def _runs_folder():
         return Path(os.environ["CNN_UTILS_RUNS"]).expanduser().absolute()
     project = Path(__file__).resolve().parent.parent
     return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "runs"
+
+
+def _someone_watches():
+    """Whether a person runs this cell in Jupyter: nbconvert, nbval and papermill say that they take no input."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    request = shell.get_parent() if hasattr(shell, "kernel") else {}
+    return bool(request.get("content", {}).get("allow_stdin"))
+
+
+def _serve(log_dir):
+    """Start TensorBoard in a thread, on this machine's own address, and return that; all logs are read first."""
+    from tensorboard import program
+
+    local = ["--host=127.0.0.1", "--port=0"]  # any port that is free
+    at_once = ["--load_fast=false", "--reload_task=blocking", "--reload_interval=0"]
+    server = program.TensorBoard()
+    server.configure(argv=["tensorboard", f"--logdir={log_dir}", *local, *at_once])
+    return server.launch()
 
 
 def _write(graph, log_dir):

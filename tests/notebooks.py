@@ -17,6 +17,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 README_PICTURE = FOLDER / "window.png"  # the first figure of notebook 2
 FIGURE = re.compile(
     r"^\*Figure:\* (.+)$", re.MULTILINE
@@ -110,6 +112,29 @@ def _merge_streams(outputs):
     return merged
 
 
+def keep_stills(notebook):
+    """Store a picture in the place of each live widget: its own, or what its output area shows."""
+    stored = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    for cell in code_cells(notebook):
+        kept = []
+        for output in cell.outputs:
+            view = output.get("data", {}).pop(WIDGET_VIEW, None)
+            if view is None or "image/png" in output.data:
+                kept.append(output)
+            else:
+                kept += _shown_in(stored, view["model_id"])
+        cell.outputs = kept
+
+
+def _shown_in(stored, model_id):
+    """The pictures in the output areas of a widget and its children."""
+    state = stored.get(model_id, {}).get("state", {})
+    pictures = [output for output in state.get("outputs", []) if "image/png" in output.get("data", {})]
+    for child in state.get("children", []):
+        pictures += _shown_in(stored, child.removeprefix("IPY_MODEL_"))
+    return pictures
+
+
 def execute(path):
     """Run one notebook from top to bottom and store it; raise, and store nothing, when a cell fails or writes to stderr."""
     notebook = read(path)
@@ -118,13 +143,13 @@ def execute(path):
         timeout=1800,
         kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
-        store_widget_state=False,
     )
     client.execute()
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
                 raise RuntimeError(f"{path.name}: a cell wrote to stderr:\n{cell.source}\n---\n{output.text}")
+    keep_stills(notebook)
     write(normalise(notebook), path)
     if path.name.startswith("02"):
         README_PICTURE.write_bytes(first_picture(notebook))

@@ -65,7 +65,7 @@ def npz(arrays):
 
 def idx(array):
     header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-    return gzip.compress(header + array.tobytes())
+    return gzip.compress(header + array.tobytes(), mtime=0)
 
 
 def expecting(file, arrays):
@@ -370,6 +370,7 @@ def test_damaged_file_is_an_error_with_the_file_what_was_found_and_what_to_do(
         (idx(np.zeros((29, 28, 28), np.uint8)), r"found {'x_train': '\(29, 28, 28\) uint8'}"),
         (idx(np.zeros((30, 28, 28), np.uint8)), "expected [0-9a-f]{64}"),
     ],
+    ids=["empty", "cut off", "not gzip", "other file", "header only", "too few images", "other images"],
 )
 def test_damaged_idx_file_is_an_error_that_names_it(monkeypatch, tmp_path, full, content, found):
     files = {**contents(full), "fashion-mnist/train-images-idx3-ubyte.gz": content}

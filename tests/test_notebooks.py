@@ -134,7 +134,7 @@ def test_it_opens_and_ends_as_every_notebook_does(path, notebook):
 
 def test_code_cells_are_short(notebook):
     cells = code_cells(notebook)
-    lengths = [len(cell.source.splitlines()) for cell in cells]
+    lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in cells]
     assert statistics.median(lengths) <= 8
     assert max(lengths) <= 25
     assert lengths[0] <= 8 and "import" in cells[0].source, "the first cell holds imports only"

@@ -1,0 +1,190 @@
+"""The explorer in a real JupyterLab: draw, point, read the numbers, compare them with the model's own."""
+
+import json
+import statistics
+
+import numpy as np
+import pytest
+
+from tests.browser.conftest import local_page
+
+SETUP = """
+import json
+import numpy as np
+from cnn_utils import inspection, keras, models
+from cnn_utils.explorer import LayerExplorer
+
+keras.utils.set_random_seed(7)
+model = models.lenet5()
+images = np.random.default_rng(0).random((3, 28, 28, 1))
+explorer = LayerExplorer(model, images, class_names=list("abcdefghij"))
+explorer
+"""
+
+
+@pytest.fixture(scope="module")
+def explorer(browser, lab):
+    """A page of JupyterLab with an explorer of LeNet-5 on it, ready to be drawn on."""
+    with local_page(browser) as page:
+        lab.open(page, lab.write("explorer.ipynb", SETUP))
+        (cell,) = lab.run_all(page)
+        assert [output["output_type"] for output in cell["outputs"]] == ["execute_result"], cell["outputs"]
+        page.wait_for_selector(".cnn-explorer .panel output[data-field=activation]")
+        yield page
+
+
+def in_kernel(page, expression):
+    """The value of a Python expression in the notebook's kernel."""
+    run = """async code => {
+        const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+        const future = kernel.requestExecute({ code });
+        let text = "";
+        future.onIOPub = ({ content }) => { text += content.text ?? content.traceback?.join("\\n") ?? ""; };
+        await future.done;
+        return text;
+    }"""
+    return json.loads(page.evaluate(run, f"print(json.dumps({expression}))"))
+
+
+def drag(page, *places):
+    """Draw one line through these places of the pad, (x, y) in pixels of the image."""
+    box = page.locator("canvas.pad").bounding_box()
+    zoom = box["width"] / 28
+    points = [(box["x"] + zoom * x, box["y"] + zoom * y) for x, y in places]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=8)
+    page.mouse.up()
+    settle(page)
+
+
+def point_at(page, layer, x, y):
+    """Move the mouse over a layer's maps, `x` and `y` as fractions of their width and height."""
+    box = page.locator(f"[data-layer={layer}] canvas").bounding_box()
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    settle(page)
+
+
+def settle(page):
+    """Wait until nothing is asked of the kernel any more."""
+    page.wait_for_function("!document.querySelector('.cnn-explorer').busy()")
+
+
+def shown(page, field):
+    text = page.locator(f".panel output[data-field={field}]").inner_text()
+    return float(text.replace("\u2212", "-"))
+
+
+def grid(page, name):
+    """All numbers of the patch, kernel or products on the page, channel after channel."""
+    cells = page.locator(f".panel [data-grid={name}] td").all_inner_texts()
+    return np.array([float(cell.replace("\u2212", "-")) for cell in cells])
+
+
+def test_the_numbers_on_the_page_are_those_of_the_model_after_a_stroke(explorer):
+    page = explorer
+    page.get_by_role("button", name="Clear").click()
+    settle(page)
+    assert in_kernel(page, "float(explorer.image.sum())") < 28 * 28 * 0.01  # the darkest pixel of the images
+    drag(page, (8, 6), (20, 6), (13, 22))
+    assert in_kernel(page, "float(explorer.image.sum())") > 30
+
+    point_at(page, "conv2", 0.55, 0.3)
+    where = in_kernel(page, "explorer.explain().unit + (explorer.explain().channel,)")
+    model_says = "keras.Model(model.inputs[0], model.get_layer('conv2').output)(explorer.image[None]).numpy()"
+    row, col, channel = where
+    output = in_kernel(page, f"float({model_says}[0, {row}, {col}, {channel}])")
+    assert shown(page, "activation") == pytest.approx(output, abs=1e-4)
+    assert max(shown(page, "pre_activation"), 0) == pytest.approx(output, abs=1e-4)
+    assert shown(page, "sum") + shown(page, "bias") == pytest.approx(shown(page, "pre_activation"), abs=2e-4)
+
+    window = in_kernel(
+        page,
+        "inspection.activations(model, explorer.image)['pool1']"
+        f"[{row}:{row + 5}, {col}:{col + 5}].transpose(2, 0, 1).ravel().tolist()",
+    )
+    kernel = in_kernel(
+        page, f"model.get_layer('conv2').kernel.numpy()[..., {channel}].transpose(2, 0, 1).ravel().tolist()"
+    )
+    np.testing.assert_allclose(grid(page, "patch"), window, atol=0.006)
+    np.testing.assert_allclose(grid(page, "kernel"), kernel, atol=0.006)
+    np.testing.assert_allclose(grid(page, "products"), np.multiply(window, kernel), atol=0.006)
+
+
+def test_pool_dense_and_softmax_show_their_arithmetic(explorer):
+    page = explorer
+    point_at(page, "pool1", 0.3, 0.2)
+    cells = grid(page, "patch")
+    assert cells.size == 4 and grid_winner(page) == cells.max()
+
+    point_at(page, "dense1", 0.5, 0.5)
+    assert page.locator(".panel tbody tr").count() == 11  # the ten strongest, and the rest together
+    products = [
+        float(t.replace("\u2212", "-")) for t in page.locator(".panel td:nth-child(4)").all_inner_texts()
+    ]
+    assert sum(products) == pytest.approx(shown(page, "sum"), abs=1e-3)
+
+    page.get_by_role("button", name="c:").click()
+    settle(page)
+    scores = in_kernel(page, "model(explorer.image[None]).numpy()[0].tolist()")
+    shares = np.exp(scores) / np.exp(scores).sum()
+    assert shown(page, "activation") == pytest.approx(shares[2], abs=1e-4)
+    rows = page.locator(".panel td:nth-child(4)").all_inner_texts()
+    assert [float(row.strip(" %")) for row in rows] == pytest.approx(100 * shares, abs=0.01)
+
+
+def grid_winner(page):
+    return float(page.locator(".panel td.winner").inner_text().replace("\u2212", "-"))
+
+
+def test_the_keyboard_reaches_every_unit_and_code_and_page_agree(explorer):
+    page = explorer
+    in_kernel(page, "explorer.select('conv2', (4, 7), 2)")
+    page.wait_for_function("document.querySelector('.panel h3').innerText.includes('row 4, column 7')")
+    page.locator("[data-layer=conv2] canvas").focus()
+    for key in ("ArrowLeft", "ArrowDown", "PageDown", "PageDown"):
+        page.keyboard.press(key)
+    settle(page)
+    assert page.locator(".panel h3").inner_text().startswith("conv2 · channel 4, row 5, column 6")
+    assert in_kernel(page, "[explorer.explain().unit, explorer.explain().channel]") == [[5, 6], 4]
+    assert "conv2, (5, 6) of channel 4" in page.locator(".speech").text_content()
+    index = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
+    assert page.evaluate(index) == 0  # the keys did not reach JupyterLab's own shortcuts
+
+
+def test_a_picked_image_is_shown_and_explained(explorer):
+    page = explorer
+    page.get_by_role("button", name="Image 2").click()
+    settle(page)
+    assert in_kernel(page, "bool(np.array_equal(explorer.image, images[2].astype('float32')))")
+    best = in_kernel(page, "int(model(explorer.image[None]).numpy().argmax())")
+    assert page.locator(".bars .best").inner_text().startswith("abcdefghij"[best])
+
+
+def test_stroke_and_hover_reach_the_page_quickly(explorer, record_property):
+    page = explorer
+    drag(page, (6, 6), (20, 6), (20, 13), (8, 13), (8, 22), (20, 22))
+    for step in range(30):
+        point_at(page, "conv2", 0.1 + 0.025 * step, 0.4)
+    timings = page.evaluate("document.querySelector('.cnn-explorer').timings")
+    for name, limit in (("stroke", 400), ("unit", 400)):  # generous: the machine may be busy with other tests
+        median = statistics.median(timings[name])
+        record_property(f"{name}_ms_median", round(median, 1))
+        print(f"{name}: median {median:.0f} ms, slowest {max(timings[name]):.0f} ms of {len(timings[name])}")
+        assert median < limit
+
+
+def test_the_page_fits_900_pixels_in_the_dark_theme(explorer):
+    page = explorer
+    page.set_viewport_size({"width": 900, "height": 800})
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    lightness = """() => {
+        const title = document.querySelector(".cnn-explorer .panel h3");
+        const parts = getComputedStyle(title).color.match(/[0-9.]+/g);
+        return parts.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
+    }"""
+    assert page.evaluate(lightness) > 200  # the text has turned light
+    page_of = "document.querySelector('.cnn-explorer')"
+    assert page.evaluate(f"{page_of}.scrollWidth <= {page_of}.clientWidth")

@@ -1,0 +1,93 @@
+"""Every notebook in JupyterLab, as a reader runs it; TensorBoard under a cell."""
+
+import json
+import re
+import shutil
+import time
+
+import nbformat
+import pytest
+
+from tests import notebooks
+from tests.browser.conftest import fetch
+
+WRITE_A_GRAPH = """
+from cnn_utils import graphs, tf
+
+@tf.function
+def sine(x):
+    return tf.sin(x, name="y")
+
+folder = graphs.log_directory("sine")
+graphs.write_function_graph(sine, folder, 1.0)
+"""
+KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+SHOW = "graphs.show_tensorboard(folder)"
+MAGIC = """
+%load_ext tensorboard
+%tensorboard --logdir {folder} --host 127.0.0.1 --port 0 --load_fast=false --reload_task=blocking --reload_interval=0
+"""
+
+
+@pytest.fixture(scope="module")
+def course(lab):
+    """The notebooks, without their outputs, in JupyterLab's folder; what they link to beside them."""
+    shutil.copytree(notebooks.FOLDER, lab.folder / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    for path in (lab.folder / "notebooks").glob("*.ipynb"):
+        notebook = notebooks.read(path)
+        for cell in notebooks.code_cells(notebook):
+            cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, path)
+
+
+@pytest.mark.parametrize("name", [path.name for path in notebooks.paths()])
+def test_a_notebook_runs_from_top_to_bottom_with_nothing_in_red(name, lab, course, page):
+    lab.open(page, f"notebooks/{name}")
+    cells = [cell for cell in lab.run_all(page) if cell["cell_type"] == "code"]
+    for cell in cells:
+        for output in cell["outputs"]:
+            red = output["output_type"] == "error" or output.get("name") == "stderr"
+            assert not red, f"{cell['source']}\n---\n{output.get('text') or output.get('evalue')}"
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+
+
+def test_tensorboard_under_a_cell_shows_the_graph_and_ends_with_the_kernel(lab, page):
+    lab.open(page, lab.write("shown.ipynb", WRITE_A_GRAPH, SHOW, MAGIC))
+    cells = lab.run_all(page)
+    ours = tensorboard_address(cells[1])
+    (info,) = (lab.temporary / ".tensorboard-info").glob("*.info")  # only the magic writes one
+    magic = f"http://127.0.0.1:{json.loads(info.read_text())['port']}/"
+    assert magic != ours and fetch(magic) and fetch(ours)
+    assert nodes_under_a_cell(page, 0) == nodes_under_a_cell(page, 1) == ["x", "y"]
+
+    page.evaluate(f"() => {KERNEL}.restart()")
+    assert eventually(lambda: not info.exists() and not fetch(magic) and not fetch(ours))
+
+
+def test_tensorboard_under_a_cell_leaves_nothing_when_the_kernel_is_killed(lab, page):
+    lab.open(page, lab.write("killed.ipynb", WRITE_A_GRAPH, SHOW))
+    before = set(lab.temporary.rglob(".tensorboard*"))
+    address = tensorboard_address(lab.run_all(page)[1])
+    assert fetch(address)
+
+    page.evaluate(f"() => {{ {KERNEL}.requestExecute({{ code: 'import os; os.kill(os.getpid(), 9)' }}) }}")
+    assert eventually(lambda: not fetch(address))
+    assert set(lab.temporary.rglob(".tensorboard*")) == before
+
+
+def tensorboard_address(cell):
+    (line,) = (output["text"] for output in cell["outputs"] if output["output_type"] == "stream")
+    return re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
+
+
+def nodes_under_a_cell(page, index):
+    drawn = page.frame_locator(f"iframe >> nth={index}").locator("g.node")
+    drawn.first.wait_for()
+    return sorted(drawn.evaluate_all("nodes => nodes.map(node => node.dataset.name)"))
+
+
+def eventually(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return met

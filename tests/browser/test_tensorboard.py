@@ -1,0 +1,188 @@
+"""TensorBoard, as `make tensorboard` starts it, on what the notebooks and the callback wrote."""
+
+import json
+import os
+import re
+import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from nbclient import NotebookClient
+
+from cnn_utils import graphs, keras, tf, training
+from tests import notebooks
+from tests.browser.conftest import fetch, running, wait_until
+
+W_NODES = {
+    "w1": [],
+    "w2": [],
+    "w3": ["w1"],
+    "w4": ["w1"],
+    "w5": ["w3", "w4"],
+    "w6": ["w1", "w2"],
+    "w7": ["w5", "w6"],
+}
+CONVNET = ["image", "conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2", "logits"]
+MODELS = {
+    "sequential": ["x", "hidden", "scores"],
+    "functional": ["left", "wide", "sum", "scores"],
+    "twins": ["left", "right", "shared", "shared_2", "joined", "scores"],  # one layer, used twice
+}
+
+
+@pytest.fixture(scope="module")
+def runs(browser, tmp_path_factory):
+    """The folder of runs after the two notebooks that write some."""
+    folder = tmp_path_factory.mktemp("runs")
+    writers = [path for path in notebooks.paths() if path.name[:2] in ("01", "06")]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_run, writers, [folder] * len(writers)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def board(runs, tmp_path_factory):
+    """The address of a TensorBoard that has read all of ``runs``. When it ends, it leaves no info file."""
+    home = tmp_path_factory.mktemp("tensorboard")
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(runs),
+        "--host=127.0.0.1",
+        "--port=0",
+    ]
+    with running(command, home / "log", os.environ | {"TMPDIR": str(home)}) as server:
+        find = lambda: re.search(r"http://127\.0\.0\.1:\d+/", (home / "log").read_text())  # noqa: E731
+        address = wait_until(find, server, home / "log")[0]
+        written = {str(file.parent.relative_to(runs)) for file in runs.rglob("*.tfevents.*")}
+        read = lambda: json.loads(fetch(f"{address}data/runs") or "[]")  # noqa: E731
+        wait_until(
+            lambda: set(read()) == written and len(_ask(address, "scalars/tags")) >= 2, server, home / "log"
+        )
+        yield address
+    assert not list(home.rglob("*.info"))
+
+
+def test_the_formula_s_graph_has_exactly_w1_to_w7(board):
+    assert _nodes(board, "01_computational_graphs") == W_NODES
+
+
+def test_the_convnet_s_graph_has_its_layers_in_order(board):
+    chain = zip(CONVNET, [None, *CONVNET[:-1]], strict=True)
+    assert list(_nodes(board, "06_mnist_convnet/layers").items()) == [
+        (name, [before] if before else []) for name, before in chain
+    ]
+
+
+@pytest.mark.parametrize("run", ["train", "validation"])
+@pytest.mark.parametrize("tag", ["epoch_accuracy", "epoch_loss"])
+def test_accuracy_and_loss_are_served(board, run, tag):
+    run = f"06_mnist_convnet/{run}"
+    assert tag in _ask(board, "scalars/tags")[run]
+    values = [value for _, _, value in _ask(board, "scalars/scalars", run=run, tag=tag)]
+    assert len(values) >= 2 and all(0 < value < 2.5 for value in values)  # guessing has a loss of 2.3
+    assert values[-1] > values[0] if tag == "epoch_accuracy" else values[-1] < values[0]
+
+
+def test_sixteen_digits_are_served_as_images(board):
+    run = {"run": "06_mnist_convnet/images", "tag": "images"}
+    shown = [_ask(board, "images/images", **run, sample=sample)[-1] for sample in range(16)]
+    pictures = [fetch(f"{board}data/plugin/images/individualImage?{image['query']}") for image in shown]
+    assert {(picture[1:4], *struct.unpack(">II", picture[16:24])) for picture in pictures} == {
+        (b"PNG", 28, 28)
+    }
+
+
+def test_the_graphs_tab_opens_on_the_drawn_formula(board, page):
+    page.goto(f"{board}#graphs")
+    assert _drawn(page, "w7") == sorted(W_NODES)
+
+
+@pytest.mark.parametrize("view", ["layers", "operations"])
+def test_the_graphs_tab_draws_the_convnet_when_it_is_chosen(view, board, page):
+    page.goto(f"{board}#graphs")
+    assert _drawn(page, "w7")
+    page.locator("paper-dropdown-menu").first.click()
+    page.locator("paper-item").filter(has_text=f"06_mnist_convnet/{view}").click()
+    assert _drawn(page, "logits") == sorted(CONVNET)
+
+
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_the_graphs_tab_opens_on_the_layers_that_the_callback_wrote(kind, browser, page, tmp_path):
+    _train(kind, tmp_path)
+    page.goto(f"{graphs._serve(tmp_path)}#graphs")
+    assert _drawn(page, MODELS[kind][-1]) == sorted(MODELS[kind])
+
+
+@pytest.mark.parametrize("tag", ["epoch_accuracy", "epoch_loss"])
+def test_scalars_draws_a_curve_for_training_and_one_for_validation(tag, board, page):
+    page.goto(f"{board}#scalars")
+    group = page.locator("tf-category-paginated-view").filter(has_text=tag)
+    group.wait_for()
+    if not group.locator("tf-scalar-card").count():  # only the first groups are open
+        group.get_by_role("button").first.click()
+    curves = group.locator("path.line[d*=L]")  # with a way from one point to the next
+    curves.nth(3).wait_for(state="attached")  # each as it is, and smoothed
+    assert len({curve.evaluate("line => getComputedStyle(line).stroke") for curve in curves.all()}) == 2
+
+
+@pytest.mark.parametrize("tag", ["epoch_accuracy", "epoch_loss"])
+def test_time_series_names_training_and_validation_under_the_curves(tag, board, page):
+    page.goto(f"{board}?tagFilter={tag}#timeseries")
+    card = page.locator("scalar-card")
+    for run in ("train", "validation"):
+        card.get_by_text(f"06_mnist_convnet/{run}").wait_for()
+    assert card.count() == card.locator("canvas").count() == 1
+
+
+def _run(path, runs):
+    """A notebook as a test runs it, its logs in ``runs``."""
+    where = {"resources": {"metadata": {"path": str(notebooks.FOLDER)}}}
+    client = NotebookClient(notebooks.read(path), kernel_name="python3", timeout=300, **where)
+    client.execute(env=os.environ | {"CNN_UTILS_RUNS": str(runs)})
+
+
+def _train(kind, log_dir):
+    dense, x, y = keras.layers.Dense, np.ones((8, 4)), np.ones((8, 2))
+    first, second = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    if kind == "sequential":
+        model = keras.Sequential(
+            [keras.Input((4,), name="x"), dense(3, name="hidden"), dense(2, name="scores")]
+        )
+    elif kind == "functional":
+        total = keras.layers.Add(name="sum")([first, dense(4, name="wide")(first)])
+        model = keras.Model(first, dense(2, name="scores")(total))
+    else:
+        shared, x = dense(3, name="shared"), [x, x]
+        joined = keras.layers.Concatenate(name="joined")([shared(first), shared(second)])
+        model = keras.Model([first, second], dense(2, name="scores")(joined))
+    model.compile("sgd", "mse")
+    model.fit(x, y, verbose=0, callbacks=[training.TensorBoard(log_dir)])
+
+
+def _ask(board, what, **query):
+    answer = fetch(f"{board}data/plugin/{what}?{urlencode(query)}")
+    return json.loads(answer) if answer else {}
+
+
+def _nodes(board, run):
+    """The nodes of a served graph with their inputs, in the order in which they were written."""
+    text = fetch(f"{board}data/plugin/graphs/graph?{urlencode({'run': run})}")
+    graph = text_format.Parse(text, tf.compat.v1.GraphDef())
+    return {node.name: list(node.input) for node in graph.node}
+
+
+def _drawn(page, last):
+    """Names of the nodes on the page, once ``last`` is there; no error message may be."""
+    page.locator(f"g.node[data-name='{last}']").wait_for()
+    for message in ("Graph visualization failed", "Malformed GraphDef"):
+        assert not page.get_by_text(message).count()
+    nodes = page.locator("g.node")
+    assert all(node.is_visible() for node in nodes.all())
+    return sorted(nodes.evaluate_all("nodes => nodes.map(node => node.dataset.name)"))
