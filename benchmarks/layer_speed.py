@@ -43,6 +43,8 @@ def main(arguments=None):
     results = measure.rounded(results)
     print(report(results))
     measure.save(given.results, "layer_speed", results, figure(results))
+    memory = figure(results, "memory", "peak megabytes", "memory grows with what goes in and out")
+    measure.save(given.results, "layer_memory", None, memory)
 
 
 def side_by_side(name, batch, rounds):
@@ -123,11 +125,11 @@ def report(results):
     return f"{measure.table(header, rows)}\n\n{measure.table(header_of_lines, growth)}"
 
 
-def figure(results):
+def figure(results, what="time", values="milliseconds", title="twice the batch, twice the time"):
     from cnn_utils import plots
 
     lines = {
-        name: (one["by batch"]["batches"], one["by batch"]["time"]["milliseconds"])
+        name: (one["by batch"]["batches"], one["by batch"][what][values])
         for name, one in results["layers"].items()
         if "conv" in name
     }
@@ -135,9 +137,9 @@ def figure(results):
         lines,
         styles={name: {"marker": "o"} for name in lines},
         log=True,
-        title="NumPy layers, forward and backward: twice the batch, twice the time",
+        title=f"NumPy layers, forward and backward: {title}",
         xlabel="batch (logarithmic)",
-        ylabel="milliseconds (logarithmic)",
+        ylabel=f"{values} (logarithmic)",
     )
     drawing.axes.set_xscale("log", base=2)
     drawing.axes.xaxis.set_major_formatter("{x:g}")

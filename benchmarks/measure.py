@@ -114,11 +114,12 @@ def rounded(value):
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def save(folder, name, results, figure=None):
+def save(folder, name, results=None, figure=None):
     """Write the results, with the machine, to ``name.json``, and the figure to ``name.png``."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"machine": machine(), **results}, indent=1)
-    (folder / f"{name}.json").write_text(text + "\n")
+    if results is not None:
+        text = json.dumps({"machine": machine(), **results}, indent=1)
+        (folder / f"{name}.json").write_text(text + "\n")
     if figure is not None:
         figure.savefig(folder / f"{name}.png", dpi=130)
 

@@ -100,7 +100,7 @@ def figure(results):
     )
     drawing.axes.axhline(100 * GOAL, color=plots.COLORS["neutral"], lw=1, ls="--")
     drawing.axes.set_xscale("log")
-    drawing.axes.xaxis.set_major_formatter("{x:g}")
+    drawing.axes.set_xticks([1, 2, 5, 10, 20, 50, 100], [1, 2, 5, 10, 20, 50, 100])
     return drawing.figure
 
 
