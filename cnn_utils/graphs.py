@@ -151,9 +151,12 @@ def show_tensorboard(log_dir, *, height=700):
     ------
     ValueError
         If ``log_dir`` holds no logs.
+
+    >>> show_tensorboard("empty")
+    Traceback (most recent call last):
+    ValueError: log_dir='empty' has nothing to show: run the cell that writes the logs
     """
-    log_dir = Path(log_dir).expanduser().absolute()
-    if not any(log_dir.rglob("*.tfevents.*")):
+    if not any(Path(log_dir).rglob("*.tfevents.*")):
         raise ValueError(f"log_dir={str(log_dir)!r} has nothing to show: run the cell that writes the logs")
     if not _someone_watches():
         print("Run this cell in Jupyter to see TensorBoard here, or type in a terminal: make tensorboard")
@@ -191,7 +194,7 @@ def _serve(log_dir):
     local = ["--host=127.0.0.1", "--port=0"]  # any port that is free
     at_once = ["--load_fast=false", "--reload_task=blocking", "--reload_interval=0"]
     server = program.TensorBoard()
-    server.configure(argv=["tensorboard", f"--logdir={log_dir}", *local, *at_once])
+    server.configure(argv=["tensorboard", f"--logdir={Path(log_dir).absolute()}", *local, *at_once])
     return server.launch()
 
 

@@ -1,5 +1,7 @@
 """Graphs as TensorBoard would open them: the names in the code, an edge where a value flows."""
 
+import threading
+
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -324,3 +326,16 @@ class TestLogDirectory:
         monkeypatch.setattr(graphs, "__file__", str(tmp_path / "site-packages" / "cnn_utils" / "graphs.py"))
         monkeypatch.chdir(tmp_path)
         assert graphs.log_directory("x") == tmp_path / "runs" / "x"
+
+
+def test_tensorboard_is_not_started_where_nobody_watches(tmp_path, capsys):
+    graphs.write_function_graph(named, tmp_path, 1.0, 2.0)
+    before = set(threading.enumerate())
+    graphs.show_tensorboard(tmp_path)
+    assert set(threading.enumerate()) == before
+    assert capsys.readouterr().out.endswith("make tensorboard\n")
+
+
+def test_tensorboard_on_an_empty_folder_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="log_dir=.* has nothing to show: run the cell that writes the logs"):
+        graphs.show_tensorboard(tmp_path)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 TOKEN = "test"
-HOW = "no Chromium to test in; `apt-get install chromium`, or `.venv/bin/playwright install chromium`"
+HOW = "no Chromium; `apt-get install chromium`, or `.venv/bin/playwright install chromium`"
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +121,11 @@ def lab(browser, tmp_path_factory):
         '{"fetchNews": "false", "checkForUpdates": false}'
     )
     command = [sys.executable, "-m", "jupyterlab", *options]
-    with running(command, home / "log", os.environ | private) as server:
+    environment = os.environ | private
+    environment.pop(
+        "PYTEST_CURRENT_TEST", None
+    )  # where it is set, ipykernel does not show what C++ writes to stderr
+    with running(command, home / "log", environment) as server:
         address = f"http://127.0.0.1:{port}"
         wait_until(lambda: fetch(f"{address}/api/status?token={TOKEN}"), server, home / "log")
         yield Lab(address, folder, home / "runs", home / "temporary")
