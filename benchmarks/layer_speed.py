@@ -125,7 +125,7 @@ def report(results):
             )
         )
     header_of_lines = (
-        "layer, forward and backward",
+        "forward and backward, from batch 32",
         "time",
         "off by at most",
         "peak memory",
