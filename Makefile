@@ -10,13 +10,14 @@ override CNN_UTILS_DATA := $(call absolute,$(CNN_UTILS_DATA))
 export CNN_UTILS_DATA
 endif
 
-.PHONY: help setup lab test notebooks tensorboard
+.PHONY: help setup lab test notebooks tensorboard benchmark
 
 help:
 	@echo "make lab          open JupyterLab on the first notebook"
 	@echo "make test         run all tests, the notebooks among them"
 	@echo "make notebooks    run the notebooks again and store their outputs   (ARGS=notebooks/03_pooling.ipynb for one)"
 	@echo "make tensorboard  show the graphs and training runs the notebooks wrote"
+	@echo "make benchmark    measure what the reader waits for, on the full MNIST   (ARGS=layer_speed for one part)"
 	@echo "Another Python: make PYTHON=python3.12 lab"
 
 setup:
@@ -31,3 +32,6 @@ test: setup
 
 notebooks: setup
 	.venv/bin/python -m tests.notebooks $(ARGS)
+
+benchmark: setup
+	.venv/bin/python -m benchmarks $(ARGS)

@@ -118,8 +118,14 @@ def max_pool2d(x, pool=2, *, stride=None, padding="valid"):
     rows, columns = _pool_axes(x, pool, stride, padding)
     output = np.full((len(x), rows.outputs, columns.outputs, x.shape[-1]), -np.inf, x.dtype)
     for part in _chunks(x, rows, columns):
-        for _, pixels, windows in _taps(rows, columns):
-            np.maximum(output[part][windows], x[part][pixels], out=output[part][windows])
+        largest = np.full((len(x[part]), rows.outputs, *x.shape[2:]), -np.inf, x.dtype)  # of each column
+        for i in range(rows.window):
+            pixels, windows = rows.meet(i)
+            np.maximum(largest[:, windows], x[part][:, pixels], out=largest[:, windows])
+        for j in range(columns.window):  # the largest of the columns' largest, on fewer numbers
+            pixels, windows = columns.meet(j)
+            some = output[part][:, :, windows]
+            np.maximum(some, largest[:, :, pixels], out=some)
     return output
 
 

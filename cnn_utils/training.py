@@ -62,6 +62,35 @@ def one_cycle(peak, steps, *, warmup=0.3):
     )
 
 
+def quick_fit(model, x, y, *, epochs=1, batch_size=128, peak=0.015, callbacks=None):
+    """Train a network that returns logits in about one pass over the data: `models.quicknet` on MNIST.
+
+    One cycle of the learning rate over all steps. Adam with short memories (0.7 and 0.9 for 0.9 and 0.999), as
+    there are few steps to remember. Labels are smoothed (a tenth of the target is spread evenly over the
+    classes), so that the loss does not chase certainty. Fifty steps run for one call from Python. No metric is
+    computed on the way: measure afterwards. Source of the smoothing: Szegedy et al. (arXiv:1512.00567), section 7.
+
+    Parameters
+    ----------
+    x, y : images (count, height, width, channels), labels (count,)
+        Labels are whole numbers from 0 up.
+    peak : float
+        Highest learning rate.
+
+    Returns Keras' history of the training; raises ValueError if ``x`` and ``y`` differ in length.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"y has {len(y)} labels for the {len(x)} examples of x: give one for each")
+    steps = epochs * -(-len(x) // batch_size)
+    model.compile(
+        keras.optimizers.Adam(one_cycle(peak, steps), beta_1=0.7, beta_2=0.9),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        steps_per_execution=min(50, steps // epochs),
+    )
+    targets = keras.utils.to_categorical(y, model.output_shape[-1])
+    return model.fit(x, targets, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=callbacks)
+
+
 class Progress(keras.callbacks.Callback):
     """Show training as one line per epoch; in Jupyter the current line keeps itself up to date.
 

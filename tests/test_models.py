@@ -82,3 +82,27 @@ def test_lenet5_names_what_it_cannot_build(arguments, message):
 
 def test_the_smallest_image_that_lenet5_takes_leaves_one_pixel():
     assert models.lenet5((12, 12, 1)).get_layer("pool2").output.shape == (None, 1, 1, 16)
+
+
+def test_quicknet_has_the_parameters_that_arithmetic_predicts():
+    model = models.quicknet((30, 21, 3), 7, filters=(4, 5), units=6)
+    size = [pool_output_size(conv_output_size(one, 5), 2) for one in (30, 21)]
+    size = [pool_output_size(conv_output_size(one, 5), 2) for one in size]
+    flat = size[0] * size[1] * 5
+    expected = conv_parameters(5, 3, 4) + conv_parameters(5, 4, 5)
+    expected += dense_parameters(flat, 6) + dense_parameters(6, 7)
+    assert model.count_params() == expected
+    assert model.get_layer("flatten").output.shape == (None, flat)
+
+
+def test_quicknet_keeps_weights_and_logits_in_float32_whatever_it_computes_with():
+    model = models.quicknet(dtype="mixed_bfloat16")
+    assert model.get_layer("conv2").output.dtype == "bfloat16"
+    assert model.get_layer("logits").output.dtype == "float32"
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+
+
+def test_the_smallest_image_that_quicknet_takes_leaves_one_pixel():
+    assert models.quicknet((16, 16, 1)).get_layer("pool2").output.shape == (None, 1, 1, 32)
+    with pytest.raises(ValueError, match="input_shape height=15 must be 16 or more"):
+        models.quicknet((15, 16, 1))

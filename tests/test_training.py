@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorflow import io, make_ndarray
 
-from cnn_utils import graphs, keras, models, training
+from cnn_utils import datasets, graphs, keras, models, training
 
 from .test_graphs import two_branches
 
@@ -40,6 +40,28 @@ def fit(model, callback, **options):
         x, y, batch_size=16, epochs=2, verbose=0, validation_data=(x, y), callbacks=[callback], **options
     )
     return history.history
+
+
+class TestQuickFit:
+    def test_reads_most_sample_digits_after_one_pass(self):
+        mnist = datasets.load("mnist", source="sample")
+        keras.utils.set_random_seed(0)
+        model = models.quicknet()
+        training.quick_fit(model, mnist.x_train / np.float32(255), mnist.y_train)
+        answers = model.predict(mnist.x_test / np.float32(255), verbose=0).argmax(axis=1)
+        assert (answers == mnist.y_test).mean() > 0.9
+
+    def test_the_rate_has_come_down_to_zero_after_the_last_step(self):
+        x, y = data(40, size=16)
+        model = models.quicknet((16, 16, 1), 3)
+        training.quick_fit(model, x, y, epochs=2, batch_size=16)
+        assert model.optimizer.iterations == 6  # 16, 16 and 8 images, twice
+        assert float(model.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+
+    def test_labels_must_match(self):
+        x, y = data(40, size=16)
+        with pytest.raises(ValueError, match="y has 39 labels for the 40 examples"):
+            training.quick_fit(models.quicknet((16, 16, 1), 3), x, y[:-1])
 
 
 class TestSplit:

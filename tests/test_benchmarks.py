@@ -1,0 +1,114 @@
+"""The benchmarks run: each on a tiny input, writing a table, JSON and a figure. How fast anything is, is not tested."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import ladder, layer_speed, measure, start_up, time_to_accuracy, tiny_network
+from cnn_utils import models, tf
+
+
+@pytest.mark.parametrize(
+    "part", [ladder, layer_speed, start_up, time_to_accuracy, tiny_network], ids=lambda part: part.__name__
+)
+def test_each_part_runs_on_a_tiny_input(part, tmp_path, capsys, monkeypatch):
+    few = {name: ladder.RUNGS[name] for name in ("LeNet-5, Adam at its defaults", "smoothed labels")}
+    monkeypatch.setattr(ladder, "RUNGS", few)
+    monkeypatch.setattr(time_to_accuracy, "in_own_process", time_to_accuracy.train)
+    monkeypatch.setattr(
+        time_to_accuracy, "NAMES", {name: time_to_accuracy.NAMES[name] for name in ("keras", "quicknet")}
+    )
+    part.main(["--quick", "--results", str(tmp_path)])
+    name = part.__name__.removeprefix("benchmarks.")
+    results = json.loads((tmp_path / f"{name}.json").read_text())
+    assert results["machine"]["cores"]
+    assert (tmp_path / f"{name}.png").stat().st_size > 1000
+    assert part.report(results) in capsys.readouterr().out
+
+
+def test_a_run_is_a_process_of_its_own_and_its_failure_is_told():
+    with pytest.raises(RuntimeError, match=r"nobody, seed 0 failed:[^$]*KeyError: 'nobody'"):
+        time_to_accuracy.in_own_process("nobody", seed=0, quick=True)
+
+
+def test_a_contender_trains_until_the_goal_or_its_last_epoch(monkeypatch):
+    missed = time_to_accuracy.train("quicknet", seed=0, quick=True)
+    assert missed["seconds"] is None and len(missed["accuracies"]) == 1
+    monkeypatch.setattr(time_to_accuracy, "GOAL", 0.5)
+    reached = time_to_accuracy.train("lenet5", seed=0, quick=True)
+    assert 0 < reached["seconds"] == reached["times"][-1] and reached["accuracies"][-1] >= 0.5
+
+
+def test_summary_counts_seeds_and_compares_run_by_run():
+    runs = {
+        "keras": [{"seconds": seconds, "times": [], "accuracies": [0.99]} for seconds in (30.0, 40.0, 80.0)],
+        "quicknet": [{"seconds": seconds, "times": [], "accuracies": [0.98]} for seconds in (3.0, 2.0, None)],
+    }
+    found = time_to_accuracy.summary(runs)
+    assert (found["quicknet"]["reached"], found["quicknet"]["seeds"]) == (2, 3)
+    assert found["quicknet"]["times faster than stock Keras"] == {"median": 15, "low": 10, "high": 20}
+    assert found["quicknet"]["seconds"] == {"median": 3, "low": 2, "high": None}
+
+
+def test_the_clock_stands_still_while_evaluating(monkeypatch):
+    now = iter((0.0, 2.0, 100.0, 103.0, 200.0))
+    monkeypatch.setattr(time_to_accuracy.time, "perf_counter", lambda: next(now))
+    watch = time_to_accuracy.Stopwatch([1, 0])
+    watch.start()
+    for _ in range(2):
+        assert watch.evaluate(lambda: np.eye(2)[[1, 0]])
+    assert (watch.times, watch.accuracies) == ([2.0, 5.0], [1.0, 1.0])
+
+
+def test_every_rung_of_the_ladder_changes_something():
+    settings = dict(ladder.START)
+    for name, change in list(ladder.RUNGS.items())[1:]:
+        assert change and all(settings[key] != value for key, value in change.items()), name
+        settings |= change
+
+
+def test_pooling_first_gives_the_same_network():
+    x = np.random.default_rng(0).random((3, 28, 28, 1), dtype="float32")
+    plain, pooled = models.lenet5(filters=(16, 32)), ladder.network("pool first", "float32")
+    pooled.set_weights(plain.get_weights())
+    np.testing.assert_allclose(pooled(x), plain(x), rtol=1e-5, atol=1e-6)
+
+
+def test_the_sample_is_refused(monkeypatch):
+    monkeypatch.setenv("CNN_UTILS_SOURCE", "sample")
+    with pytest.raises(SystemExit, match="CNN_UTILS_SOURCE=sample: the benchmark needs the full MNIST"):
+        measure.full_mnist()
+
+
+def test_contenders_take_turns_and_the_first_round_does_not_count():
+    turns = []
+    seconds = measure.interleaved({name: lambda name=name: turns.append(name) for name in "ab"}, rounds=2)
+    assert turns == ["a", "b"] * 3
+    assert [len(many) for many in seconds.values()] == [2, 2]
+
+
+def test_never_is_more_than_any_number():
+    assert measure.spread([None, 1.0, 2.0]) == {"median": 2, "low": 1, "high": None}
+    assert measure.spread([None, None, 1.0])["median"] is None
+    assert measure.shown(measure.spread([None, 1.0, 2.0]), unit=" s") == "2.0 (1.0 to never) s"
+
+
+def test_a_line_through_a_fixed_cost_and_a_slope_is_found():
+    found = layer_speed.line([1, 2, 4, 8], [3 + 2 * batch for batch in (1, 2, 4, 8)])
+    assert math.isclose(found["slope"], 2) and math.isclose(found["fixed"], 3)
+    assert found["off by at most"] < 1e-9
+
+
+def test_the_tiny_network_keeps_its_promise_on_size():
+    assert tiny_network.build().count_params() < 8000
+
+
+def test_moving_by_nothing_gives_the_same_image_and_by_one_pixel_a_shift(monkeypatch):
+    image = np.random.default_rng(0).random((1, 28, 28, 1), dtype="float32")
+    still = tiny_network.moved(tf.constant(image), turn=0, stretch=0, slant=0, shift=0)
+    np.testing.assert_allclose(still, image, atol=1e-5)
+    monkeypatch.setattr(tf.random, "uniform", lambda shape, low, high: tf.fill(shape, float(high)))
+    shifted = tiny_network.moved(tf.constant(image), turn=0, stretch=0, slant=0, shift=1)
+    np.testing.assert_allclose(shifted[:, :-1, :-1], image[:, 1:, 1:], atol=1e-5)
