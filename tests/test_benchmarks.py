@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import ladder, layer_speed, measure, start_up, time_to_accuracy, tiny_network
 from cnn_utils import models, tf
+from tests.notebooks import FOLDER, read
 
 
 @pytest.mark.parametrize(
@@ -112,3 +113,18 @@ def test_moving_by_nothing_gives_the_same_image_and_by_one_pixel_a_shift(monkeyp
     monkeypatch.setattr(tf.random, "uniform", lambda shape, low, high: tf.fill(shape, float(high)))
     shifted = tiny_network.moved(tf.constant(image), turn=0, stretch=0, slant=0, shift=1)
     np.testing.assert_allclose(shifted[:, :-1, :-1], image[:, 1:, 1:], atol=1e-5)
+
+
+def measured(name):
+    return json.loads((measure.RESULTS / f"{name}.json").read_text())
+
+
+def test_the_tables_in_the_readme_and_in_notebook_6_are_what_was_measured():
+    readme = (FOLDER.parent / "README.md").read_text()
+    page = "\n".join(cell.source for path in FOLDER.glob("06_*.ipynb") for cell in read(path).cells)
+    assert time_to_accuracy.report(measured("time_to_accuracy")).strip() in readme
+    assert ladder.report(measured("ladder")).strip() in page
+    tiny = measured("tiny_network")
+    assert (
+        f"{tiny['parameters']:,}" in page and f"{tiny['accuracy']['median']:.2%}".replace("%", " %") in page
+    )
