@@ -61,6 +61,7 @@ def first_picture(path):
 
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}})
+    client.extra_arguments = ["--log-level=ERROR"]
     with (
         tempfile.TemporaryDirectory() as runs,
         client.setup_kernel(env=os.environ | {"CNN_UTILS_RUNS": runs}),
