@@ -28,7 +28,7 @@ lab tensorboard: setup
 	@$(SETUP) $@ $(ARGS)
 
 test: setup
-	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 notebooks: setup
 	.venv/bin/python -m tests.notebooks $(ARGS)
