@@ -31,7 +31,7 @@ test: setup
 	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 notebooks: setup
-	.venv/bin/python -m tests.notebooks $(ARGS)
+	.venv/bin/python -m tools.notebooks $(ARGS)
 
 benchmark: setup
 	.venv/bin/python -m benchmarks $(ARGS)

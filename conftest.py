@@ -27,7 +27,7 @@ def pytest_runtest_makereport(item, call):
     """Under a notebook cell that failed, say which claims it was to prove."""
     report = yield
     if report.failed and hasattr(item, "cell"):
-        from tests.notebooks import ledger
+        from tools.notebooks import ledger
 
         claims = ledger()
         for tag in item.cell.metadata.get("tags", []):

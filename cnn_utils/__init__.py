@@ -8,6 +8,7 @@ import importlib
 import os
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 _ROOMS = (
     "arithmetic",
@@ -40,6 +41,20 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+def folder(variable, default=None):
+    """The folder that an environment variable names, as an absolute path; ``default`` when it is not set.
+
+    ``~`` is the home folder. A relative path starts at the project's folder, where ``make`` is typed (a notebook
+    runs in its own folder), or at the working folder when the package is installed without the project.
+    """
+    name = os.environ.get(variable) or default
+    if not name:
+        return None
+    project = Path(__file__).resolve().parent.parent
+    start = project if (project / "pyproject.toml").exists() else Path.cwd()
+    return start / Path(name).expanduser()
 
 
 def _import_quietly(name):

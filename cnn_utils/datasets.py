@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+import cnn_utils
+
 HOST = "storage.googleapis.com"
 ORIGIN = f"https://{HOST}/tensorflow/tf-keras-datasets/"
 PATIENCE = 3  # seconds until the first answer: name look-up, connection and reply together
@@ -114,7 +116,7 @@ def _from_data_folder(name):
     """A folder the reader filled: what is wrong there is an error, never a reason to look elsewhere."""
     arrays = {}
     for file in _SETS[name].full:
-        path = Path(os.environ["CNN_UTILS_DATA"]).expanduser().absolute() / file.path
+        path = cnn_utils.folder("CNN_UTILS_DATA") / file.path
         remedy = "Copy it there again, or unset CNN_UTILS_DATA"
         if not path.is_file():
             raise FileNotFoundError(f"CNN_UTILS_DATA: there is no {path}. {remedy}")

@@ -4,12 +4,12 @@ TensorBoard's Graphs tab opens on the first run that has a graph, so each graph 
 """
 
 import itertools
-import os
 import re
 import shutil
 import sys
 from pathlib import Path
 
+import cnn_utils
 from cnn_utils import keras, tf
 
 
@@ -30,7 +30,7 @@ def log_directory(name):
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"name={name!r}: use letters, digits, '-', '_' and '.', after a letter or digit")
-    folder = _runs_folder() / name
+    folder = cnn_utils.folder("CNN_UTILS_RUNS", "runs") / name
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ValueError(f"name={name!r}: {folder} is a link or a file, where a folder should be")
     try:
@@ -171,13 +171,6 @@ def show_tensorboard(log_dir, *, height=700):
 def nodes(graph):
     """List the nodes of a GraphDef as (name, operation, names of its inputs), inputs before their users."""
     return [(node.name, node.op, tuple(_source(name) for name in node.input)) for node in graph.node]
-
-
-def _runs_folder():
-    if os.environ.get("CNN_UTILS_RUNS"):
-        return Path(os.environ["CNN_UTILS_RUNS"]).expanduser().absolute()
-    project = Path(__file__).resolve().parent.parent
-    return (project if (project / "pyproject.toml").exists() else Path.cwd()) / "runs"
 
 
 def _someone_watches():

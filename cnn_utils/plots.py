@@ -104,10 +104,10 @@ def grids(arrays, titles=None, *, roles="input", title=None, marks=None, between
         squeeze=False,
     )
     for index, (axes, array, role) in enumerate(zip(row[0], arrays, roles, strict=True)):
-        _grid(axes, array, role, decimals, size=min(11, cell * 25))
+        draw_grid(axes, array, role, decimals, size=min(11, cell * 25))
         axes.set_title(titles[index] if titles else "", color=COLORS[role], fontsize=10.5)
         for top, left, rows, columns in (marks or [()] * len(arrays))[index]:
-            _outline(axes, top, left, rows, columns)
+            draw_outline(axes, top, left, rows, columns)
         if between and index < len(between):
             axes.text(
                 array.shape[1] - 0.5 + gap / 2,
@@ -151,8 +151,8 @@ def filmstrip(image, kernel, output, *, stride=1, title=None):
     rows, columns = output.shape
     figure, frames = plt.subplots(rows, columns, figsize=(1.9 * columns, 1.95 * rows + 0.5), squeeze=False)
     for (row, column), axes in np.ndenumerate(frames):
-        _grid(axes, image, "input", None, size=8)
-        _outline(axes, row * stride, column * stride, *np.shape(kernel))
+        draw_grid(axes, image, "input", None, size=8)
+        draw_outline(axes, row * stride, column * stride, *np.shape(kernel))
         axes.set_title(f"sum {output[row, column]:g}", color=COLORS["output"], fontsize=10)
     _name(figure, title)
     return figure, frames
@@ -217,7 +217,7 @@ def _pixel(axes, place, color, *, real, met, blank):
     axes.text(place + 0.46, 0.4, ha="center", va="center", bbox=box, **label)
 
 
-def _grid(axes, array, role, decimals, size):
+def draw_grid(axes, array, role, decimals, size):
     array = np.asarray(array, dtype=float)
     known = array[np.isfinite(array)]
     limit = max(np.abs(known).max(initial=0), 1e-12)
@@ -238,7 +238,7 @@ def _grid(axes, array, role, decimals, size):
         spine.set(visible=True, color=COLORS[role], linewidth=1.5)
 
 
-def _outline(axes, top, left, rows, columns, color=COLORS["highlight"]):
+def draw_outline(axes, top, left, rows, columns, color=COLORS["highlight"]):
     axes.add_patch(
         Rectangle(
             (left - 0.5, top - 0.5), columns, rows, fill=False, ec=color, lw=2.8, zorder=3, clip_on=False

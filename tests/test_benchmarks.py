@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import ladder, layer_speed, measure, start_up, time_to_accuracy, tiny_network
 from cnn_utils import models, tf
-from tests.notebooks import FOLDER, read
+from tools.notebooks import FOLDER, read
 
 
 @pytest.mark.parametrize(

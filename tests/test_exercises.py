@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnn_utils import exercises
-from tests import notebooks
+from tools import notebooks
 
 CHECK = re.compile(r'exercises\.check\("(\d+\.\d+)", (\w+)\)')
 SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)```.*?</details>", re.DOTALL)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import cnn_utils
 from cnn_utils import graphs, keras, models, tf
 
 W_NODES = [
@@ -318,12 +319,14 @@ class TestLogDirectory:
 
     def test_stands_beside_pyproject_unless_told_otherwise(self, monkeypatch):
         monkeypatch.delenv("CNN_UTILS_RUNS")
-        folder = graphs._runs_folder()
+        folder = cnn_utils.folder("CNN_UTILS_RUNS", "runs")
         assert folder.name == "runs" and (folder.parent / "pyproject.toml").exists()
 
     def test_stands_in_the_working_directory_when_installed_elsewhere(self, tmp_path, monkeypatch):
         monkeypatch.delenv("CNN_UTILS_RUNS")
-        monkeypatch.setattr(graphs, "__file__", str(tmp_path / "site-packages" / "cnn_utils" / "graphs.py"))
+        monkeypatch.setattr(
+            cnn_utils, "__file__", str(tmp_path / "site-packages" / "cnn_utils" / "__init__.py")
+        )
         monkeypatch.chdir(tmp_path)
         assert graphs.log_directory("x") == tmp_path / "runs" / "x"
 

@@ -3,15 +3,17 @@
 import json
 import re
 import statistics
+from itertools import pairwise
 from urllib.parse import urlparse
 
 import pytest
 
-from tests import notebooks
-from tests.notebooks import FIGURE, FOLDER, code_cells, figure_texts, ledger, read, tags
+from tools import notebooks
+from tools.notebooks import FIGURE, FOLDER, code_cells, figure_texts, ledger, read, tags
 
 PATHS = notebooks.paths()
-CLAIMS = {"A": 6, "B": 13, "C": 6, "D": 7, "E": 5, "F": 6, "G": 3, "H": 7, "I": 3}
+APPENDIX = "12_every_case.ipynb"  # no exercises and no predictions: one sweep a section
+CLAIMS = {"A": 6, "B": 13, "C": 7, "D": 8, "E": 5, "F": 7, "G": 3, "H": 9, "I": 3, "J": 4}
 CLAIM_IDS = [f"{letter}{number}" for letter, count in CLAIMS.items() for number in range(1, count + 1)]
 NBVAL_TAGS = {"nbval-ignore-output"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -98,11 +100,28 @@ def test_every_figure_has_an_alternative_text(notebook):
     assert figures
     for cell, text in figures:
         assert text and len(text) > 30, (
-            f"the Markdown before this cell needs a line '*Figure:* …':\n{cell.source}"
+            f"the Markdown behind this cell needs a line '*Figure:* …':\n{cell.source}"
         )
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
                 assert output.metadata["image/png"]["alt"] == text
+
+
+def test_no_figure_is_described_before_it_is_drawn(notebook):
+    behind = [
+        after
+        for before, after in pairwise(notebook.cells)
+        if before in [c for c, _ in figure_texts(notebook)]
+    ]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and FIGURE.search(cell.source):
+            assert cell in behind and cell.source.startswith("*Figure:*"), cell.source
+
+
+def test_a_cell_that_asserts_shows_what_it_covered(notebook):
+    for cell in code_cells(notebook):
+        if re.search(r"^\s*assert\b|\bassert_", cell.source, re.MULTILINE):
+            assert cell.outputs, f"say what was asserted:\n{cell.source}"
 
 
 def test_links_lead_somewhere_and_to_both_neighbours(path, notebook):
@@ -124,12 +143,31 @@ def test_it_opens_and_ends_as_every_notebook_does(path, notebook):
     headings = re.findall(r"^#+ .*$", "\n".join(markdown(notebook)), re.MULTILINE)
     assert opening.startswith(f"# {int(path.name[:2])} · ")
     assert [heading for heading in headings if heading.startswith("# ")] == headings[:1]
-    for part in ("**What you'll do:**", "**What you'll be able to do**", "**You'll need:**", "**Time:**"):
+    assert notebooks.TIME.search(opening), "**Time:** N minutes to read, N seconds to run on two CPU cores"
+    assert "(CLAIMS.md)" in ending
+    if path.name == APPENDIX:
+        return
+    for part in ("**What you'll do:**", "**What you'll be able to do**", "**You'll need:**"):
         assert part in opening, part
-    for part in ("## What you can now do", "**In practice**", "**References**", "(CLAIMS.md)"):
+    for part in ("## What you can now do", "**In practice**", "**References**"):
         assert part in ending, part
-    assert "## Exercises" in headings
     assert sum("redict" in text for text in markdown(notebook)) >= 3
+
+
+def test_exercises_are_graded_and_solved(path, notebook):
+    """Four to six, at least one to predict and one to break, each with a checker and a folded solution."""
+    if path.name == APPENDIX:
+        return
+    place = next(i for i, cell in enumerate(notebook.cells) if "## Exercises" in cell.source)
+    part = notebook.cells[place:-1]  # "## Exercises" may end the cell of the last section
+    titles = re.findall(
+        rf"^\*\*{int(path.name[:2])}\.\d · (.+?)\*\*", "\n".join(c.source for c in part), re.MULTILINE
+    )
+    assert 4 <= len(titles) <= 6
+    assert any(title.startswith("Predict") for title in titles)
+    assert any(title.startswith("Break") for title in titles)
+    assert sum("exercises.check(" in cell.source for cell in part) == len(titles)
+    assert sum("<details><summary>Solution</summary>" in cell.source for cell in part) == len(titles)
 
 
 def test_code_cells_are_short(notebook):
@@ -137,15 +175,19 @@ def test_code_cells_are_short(notebook):
     lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in cells]
     assert statistics.median(lengths) <= 8
     assert max(lengths) <= 25
-    assert lengths[0] <= 8 and "import" in cells[0].source, "the first cell holds imports only"
+    first = [line for line in cells[0].source.splitlines() if line.strip()]
+    assert len(first) <= 8 and all(re.match(r"(import|from) ", line) for line in first), "imports only"
 
 
-def test_prose_is_neither_thin_nor_endless(notebook):
+def test_prose_is_neither_thin_nor_endless(path, notebook):
     text = "\n".join(markdown(notebook))
     text = re.sub(r"<details>.*?</details>|\$\$.*?\$\$", "", FIGURE.sub("", text), flags=re.DOTALL)
-    assert 1100 <= len(text.split()) <= 2000
-    exercises = sum(3 for cell in code_cells(notebook) if "exercises.check(" in cell.source)
-    assert 30 <= len(notebook.cells) - exercises <= 85  # notebook 2, with its twelve claims, is the longest
+    story = next((i for i, cell in enumerate(notebook.cells) if "## Exercises" in cell.source), 0)
+    if path.name == APPENDIX:
+        assert len(text.split()) <= 2000 and len(notebook.cells) <= 60
+    else:
+        assert 1200 <= len(text.split()) <= 2000, len(text.split())
+        assert 30 <= story + 1 <= 60, "cells, the exercises not counted"
 
 
 def test_the_picture_in_the_readme_is_the_one_in_the_notebook():
@@ -161,6 +203,15 @@ def test_the_readme_lists_every_notebook_and_its_links_resolve():
     assert {f"notebooks/{path.name}" for path in PATHS} <= targets
     for target in targets:
         assert urlparse(target).scheme or (readme.parent / target).exists(), target
+
+
+def test_the_readme_says_the_same_times_as_the_notebooks(path, notebook):
+    row = next(
+        line for line in notebooks.README.read_text().splitlines() if f"](notebooks/{path.name}) |" in line
+    )
+    assert [cell.strip() for cell in row.split("|")[-3:-1]] == notebooks.times(notebook), (
+        "run `make notebooks`"
+    )
 
 
 # ------------------------------------------------------------------------------------------------- the ledger of claims

@@ -8,8 +8,8 @@ import time
 import nbformat
 import pytest
 
-from tests import notebooks
 from tests.browser.conftest import fetch
+from tools import notebooks
 
 WRITE_A_GRAPH = """
 from cnn_utils import graphs, tf

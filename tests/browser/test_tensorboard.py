@@ -14,8 +14,8 @@ from google.protobuf import text_format
 from nbclient import NotebookClient
 
 from cnn_utils import graphs, keras, tf, training
-from tests import notebooks
 from tests.browser.conftest import fetch, running, wait_until
+from tools import notebooks
 
 W_NODES = {
     "w1": [],

@@ -1,9 +1,10 @@
 """Re-execute the notebooks and store them in the one form that the repository keeps.
 
-``python -m tests.notebooks`` runs all of them on the full data sets, ``python -m tests.notebooks 02 06`` only those.
+``python -m tools.notebooks`` runs all of them on the full data sets, ``python -m tools.notebooks 02 06`` only those.
 A notebook that fails is left as it was.
 """
 
+import math
 import os
 import re
 import sys
@@ -19,10 +20,10 @@ from nbclient.exceptions import CellExecutionError
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+README = FOLDER.parent / "README.md"
 README_PICTURE = FOLDER / "window.png"  # the first figure of notebook 2
-FIGURE = re.compile(
-    r"^\*Figure:\* (.+)$", re.MULTILINE
-)  # the alternative text of the picture that the next cell draws
+FIGURE = re.compile(r"^\*Figure:\* (.+)$", re.MULTILINE)  # what the picture above shows: its alternative text
+TIME = re.compile(r"\*\*Time:\*\* (\d+ minutes) to read, (.+?) to run on two CPU cores")
 
 
 def paths():
@@ -43,21 +44,19 @@ def tags(cell):
 
 
 def figure_texts(notebook):
-    """Yield ``(cell, alternative text or None)`` for each code cell that shows a picture."""
-    before = ""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            before = cell.source
-        else:
-            if any("image/png" in output.get("data", {}) for output in cell.outputs):
-                found = FIGURE.findall(before)
-                yield cell, found[-1] if found else None
-            before = ""
+    """Yield ``(cell, alternative text or None)`` for each code cell that shows a picture.
+
+    The text stands in the Markdown behind the picture, where it gives no answer away.
+    """
+    for cell, after in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        if cell.cell_type == "code" and any("image/png" in output.get("data", {}) for output in cell.outputs):
+            found = FIGURE.search(after.source) if after and after.cell_type == "markdown" else None
+            yield cell, found and found[1]
 
 
 def ledger():
     """Read notebooks/CLAIMS.md: claim id -> (claim, numbers of the notebooks that prove it, verdict)."""
-    row = re.compile(r"^\| ([A-I]\d+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+    row = re.compile(r"^\| ([A-J]\d+) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
     rows = row.findall((FOLDER / "CLAIMS.md").read_text())
     if len({name for name, *_ in rows}) < len(rows):
         raise ValueError("CLAIMS.md lists a claim twice")
@@ -144,7 +143,9 @@ def execute(path):
         kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
     )
+    start = time.perf_counter()
     client.execute()
+    _state_the_time(notebook, time.perf_counter() - start)
     for cell in code_cells(notebook):
         for output in cell.outputs:
             if output.output_type == "stream" and output.name == "stderr":
@@ -155,13 +156,55 @@ def execute(path):
         README_PICTURE.write_bytes(first_picture(notebook))
 
 
+def _state_the_time(notebook, seconds):
+    """Put the measured time into the opening, unless what stands there holds: not exceeded, not twice too large."""
+    opening = notebook.cells[0]
+    reading, stated = TIME.search(opening.source).groups()
+    number, unit = stated.split()
+    limit = int(number) * (60 if unit.startswith("minute") else 1)
+    if not limit / 2 <= seconds <= limit:
+        rounded = (
+            f"{5 * math.ceil(seconds / 5)} seconds" if seconds <= 60 else f"{math.ceil(seconds / 60)} minutes"
+        )
+        opening.source = opening.source.replace(
+            f"{reading} to read, {stated}", f"{reading} to read, {rounded}"
+        )
+
+
+def times(notebook):
+    """What the opening says: minutes to read, and seconds or minutes to run, as the README writes them."""
+    return [
+        re.sub("seconds", "s", re.sub("minutes?", "min", part))
+        for part in TIME.search(notebook.cells[0].source).groups()
+    ]
+
+
+def copy_times_to_readme():
+    """The table of notebooks in the README repeats what each opening says."""
+    lines = README.read_text().splitlines()
+    for path in paths():
+        row = next((place for place, line in enumerate(lines) if f"](notebooks/{path.name}) |" in line), None)
+        if row is not None:
+            before = lines[row].rsplit("|", 3)[0]
+            lines[row] = f"{before}| {' | '.join(times(read(path)))} |"
+    _replace(README, lambda temporary: temporary.write_text("\n".join(lines) + "\n"))
+
+
 def write(notebook, path):
     nbformat.validate(notebook)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _replace(path, lambda temporary: nbformat.write(notebook, temporary))
+
+
+def _replace(path, write_to):
+    """Write a file whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
-    nbformat.write(notebook, temporary)
-    Path(temporary).chmod(0o644)
-    os.replace(temporary, path)
+    try:
+        write_to(Path(name))
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def main(names):
@@ -186,6 +229,7 @@ def main(names):
             print(f"{path.name}: left as it was\n{error}", file=sys.stderr)
         else:
             print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1e3:.0f} kB")
+    copy_times_to_readme()
     sys.exit(failed)
 
 

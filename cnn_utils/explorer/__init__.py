@@ -284,8 +284,8 @@ def _draw_windows(figure, e, plots):
     """The window; for sums of products also kernel and products, of the two channels that count most."""
     if e.kind == "max_pool":
         axes = figure.subplots()
-        plots._grid(axes, np.where(e.padded, np.nan, e.patch[..., 0]), "input", None, 10)
-        plots._outline(axes, e.winner[0] - e.window.rows[0], e.winner[1] - e.window.cols[0], 1, 1)
+        plots.draw_grid(axes, np.where(e.padded, np.nan, e.patch[..., 0]), "input", None, 10)
+        plots.draw_outline(axes, e.winner[0] - e.window.rows[0], e.winner[1] - e.window.cols[0], 1, 1)
         axes.set_title(f"channel {e.channel} of {e.sources[0]}, the winner marked", fontsize=9)
         return
     strongest = np.sort(np.argsort(-np.abs(e.products.sum((0, 1))), kind="stable")[:2])
@@ -294,7 +294,7 @@ def _draw_windows(figure, e, plots):
         names = (f"{e.sources[0]}, channel {e.window.channels[0] + channel}", "× kernel", "= products")
         arrays = zip(names, (e.patch, e.kernel, e.products), ("input", "kernel", "output"), strict=True)
         for axes, (name, array, role) in zip(every[3 * i :], arrays, strict=False):
-            plots._grid(axes, np.round(array[..., channel], 2) + 0.0, role, 2, 7)
+            plots.draw_grid(axes, np.round(array[..., channel], 2) + 0.0, role, 2, 7)
             axes.set_title(name, fontsize=9, color=plots.COLORS[role])
 
 
