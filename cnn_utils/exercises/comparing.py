@@ -12,7 +12,7 @@ import io
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -62,37 +62,38 @@ class Example:
 
 @dataclass(frozen=True)
 class Function:
-    """A function that does on `cases` what `right` does.
+    """A function that does on `cases` what `right` does; hints speak of the parameters by the names they have in `right`.
 
-    `mistakes` maps a hint to a function that goes wrong in that way; a case for which it gives nan
-    or infinity is left out of the comparison.
+    `mistakes` maps a hint to a function that goes wrong in that way; a case for which that gives nan or infinity is
+    left out of the comparison. `otherwise` follows what the first wrong result was.
     """
 
     right: Callable
     cases: list
-    mistakes: dict = field(default_factory=dict)
-    otherwise: str = ""
+    mistakes: dict
+    otherwise: str
     tolerance: float = 1e-4  # float32 is good enough
 
     def judge(self, answer):
         if not callable(answer):
             raise Hint("give the function itself: its name, without brackets behind it.")
         results = []
-        for case in self.cases:  # what the reader's function prints is shown once, not for every case
+        for case in self.cases:  # what the reader's function prints is shown for the first of them only
             with contextlib.redirect_stdout(io.StringIO() if results else sys.stdout):
                 results.append(self._result(answer, case))
-        if self._agrees(results, self.right):
+        if self._agree(results, self.right):
             return
         for hint, wrong in self.mistakes.items():
-            if self._agrees(results, wrong):
+            if self._agree(results, wrong):
                 raise Hint(hint)
         for case, result in zip(self.cases, results, strict=True):
-            self._explain(case, result)
+            expected = np.asarray(self.right(*case), float)
+            if not self._close(result, expected):
+                raise Hint(f"for {self._words(case)} {self._difference(result, expected)}. {self.otherwise}")
 
     def _result(self, answer, case):
         """Call the reader's function on copies, and turn what it returns into an array."""
-        names = list(inspect.signature(self.right).parameters)
-        given = {name: np.copy(v) if np.ndim(v) else v for name, v in zip(names, case, strict=True)}
+        given = {name: np.copy(value) if np.ndim(value) else value for name, value in self._named(case)}
         call = _call_of(answer, given)
         try:
             result = call()
@@ -102,51 +103,42 @@ class Function:
         if result is ... or (result is None and _does_nothing(answer)):
             raise Unanswered
         if result is None:
-            for name, value in zip(names, case, strict=True):
+            for name, value in self._named(case):
                 if not np.array_equal(given[name], value):
                     raise Hint(f"the function changes `{name}` and returns nothing; `return` the result.")
             raise Hint(f"for {self._words(case)} the function returns nothing; is there a `return`?")
         try:
-            return np.array(
-                numbers(result, truth=True)
-            )  # a copy, should the next call write into the same place
+            return numbers(result, truth=True).copy()  # the next call may write into the same array
         except Hint as problem:
             raise Hint(f"for {self._words(case)} the result {problem}.") from None
 
-    def _agrees(self, results, function):
-        return all(
-            self._close(result, function(*case)) for result, case in zip(results, self.cases, strict=True)
-        )
+    def _agree(self, results, function):
+        pairs = zip(results, self.cases, strict=True)
+        return all(self._close(result, np.asarray(function(*case), float)) for result, case in pairs)
 
     def _close(self, result, expected):
-        expected = np.asarray(expected, float)
         if result.shape != expected.shape:
             return False
-        if not np.isfinite(expected).all():
-            return True
         tolerance = 0.02 if result.dtype == np.float16 else self.tolerance
-        return np.allclose(result, expected, rtol=tolerance, atol=tolerance)
+        left_out = not np.isfinite(expected).all()
+        return left_out or np.allclose(result, expected, rtol=tolerance, atol=tolerance)
 
-    def _explain(self, case, result):
-        """Say what is wrong with one result, when it is and no known mistake explains it."""
-        expected = np.asarray(self.right(*case), float)
+    def _difference(self, result, expected):
         if result.shape != expected.shape:
-            shapes = f"the result {_form(result)}; a right one {_form(expected)}"
-            raise Hint(f"for {self._words(case)} {shapes}. {self.otherwise}".strip())
-        if self._close(result, expected):
-            return
+            return f"the result {_form(result)}; a right one {_form(expected)}"
         if result.size <= 16:
-            raise Hint(f"for {self._words(case)} the result is {short(result)}. {self.otherwise}".strip())
+            return f"the result is {short(result)}"
         place = next(i for i in np.ndindex(result.shape) if not self._close(result[i], expected[i]))
-        entry = f"number {place} of the result is {short(result[place])}"
-        raise Hint(f"for {self._words(case)} {entry}. {self.otherwise}".strip())
+        return f"number {place} of the result is {short(result[place])}"
 
     def _words(self, case):
-        parts = zip(inspect.signature(self.right).parameters, case, strict=True)
         return ", ".join(
             f"{name}={short(value)}" if np.size(value) <= 16 else f"{name} of shape {np.shape(value)}"
-            for name, value in parts
+            for name, value in self._named(case)
         )
+
+    def _named(self, case):
+        return list(zip(inspect.signature(self.right).parameters, case, strict=True))
 
 
 def sliding_mistakes(right):
@@ -221,7 +213,7 @@ def _number_of(thing):
     except OverflowError:
         raise Hint("is larger than any float") from None
     except Exception:
-        raise Hint(f"is a {type(thing).__name__}, which is no number") from None
+        raise Hint(f"is of the type {type(thing).__name__}, which is no number") from None
 
 
 def short(value):

@@ -22,16 +22,12 @@ def strided_convolution(image, kernel, stride):
 
 
 def images_and_kernels():
-    """Whole numbers, which a reader can follow, and fractions; never as high as wide."""
+    """Whole numbers, which a reader can follow, and a kernel of fractions; no image is as high as wide."""
     random = np.random.default_rng(2)
-    for height, width, rows, columns, stride in [
-        (5, 6, 3, 3, 1),
-        (6, 8, 3, 2, 2),
-        (9, 7, 2, 3, 3),
-        (6, 7, 3, 3, 2),
-    ]:
-        yield random.integers(-5, 6, (height, width)), random.integers(-5, 6, (rows, columns)), stride
-    yield random.normal(size=(5, 4)), random.normal(size=(2, 2)), 1
+    shapes = [((5, 6), (3, 3), 1), ((6, 8), (3, 2), 2), ((9, 7), (2, 3), 3), ((6, 7), (3, 3), 2)]
+    for image, kernel, stride in shapes:
+        yield random.integers(-5, 6, image), random.integers(-5, 6, kernel), stride
+    yield random.integers(-5, 6, (5, 4)), random.normal(size=(2, 2)), 1
 
 
 def largest_product(image, kernel, stride):
@@ -111,15 +107,10 @@ CHECKERS = {
         wanted="a pair (before, after)",
         hints={
             (3, 2): "the right two numbers, the wrong way round: the odd zero goes to the end.",
-            (
-                3,
-                3,
-            ): "six zeros are one more than the last window needs; that is the padding of other frameworks.",
+            (3, 3): "one zero more than the last window needs; that is the padding of other frameworks.",
             (2, 2): "the odd zero is lost: only the share in front is rounded down.",
             (2.5, 2.5): "zeros come in whole numbers; the odd one goes to one side.",
-            **dict.fromkeys(
-                [(0, 5), (1, 4), (4, 1), (5, 0)], "the sum is right; share it as evenly as it goes."
-            ),
+            **dict.fromkeys([(0, 5), (1, 4), (4, 1), (5, 0)], "the sum is right; share it evenly."),
         },
         otherwise="count the pixels that 112 windows, two apart and 7 wide, reach over; how many more than 224 is that?",
     ),
