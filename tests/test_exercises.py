@@ -164,9 +164,9 @@ NO_NUMBERS = [  # alone, inside a list, and as the result of a function
     (55 + 0j, "is complex"),
     (True, "says True or False"),
     (np.bool_(True), "says True or False"),
-    ({55}, "is a set; make it a list"),
-    ({"width": 55}, "is a dict; make it a list"),
-    ((number for number in [55]), "is a generator; make it a list"),
+    ({55}, "is of the type set; make it a list"),
+    ({"width": 55}, "is of the type dict; make it a list"),
+    ((number for number in [55]), "is of the type generator; make it a list"),
     ([[1, 2], [3]], "parts of different shapes, (2,) and (1,)"),
     ([1, None], "still has a gap in it"),
     (10**400, "larger than any float"),
@@ -180,9 +180,9 @@ NO_NUMBERS = [  # alone, inside a list, and as the result of a function
 ODD = [
     *NO_NUMBERS,
     (float("nan"), "this is not finite: nan"),
-    ([4, 2, np.inf], "the shape (3,)"),
+    ([4, 2, np.inf], "this is a row of 3"),
     (in_itself(), "this holds itself"),
-    ([], "this has the shape (0,)"),
+    ([], "this is a row of 0"),
     ([[55]], "this has the shape (1, 1)"),
 ]
 
@@ -326,9 +326,9 @@ BROKEN = [
     (leaves, "raises SystemExit: bye"),
     (lambda theta, gradient, rate: leaves(theta, gradient, "\n" * 400), "raises SystemExit"),
     (lambda theta, gradient, rate: np.matmul(np.ones((2, 3)), theta), "raises ValueError: matmul"),
-    (yields, "the result is a generator"),
+    (yields, "the result is of the type generator"),
     (lambda theta, gradient, rate: theta * np.nan, "the result is [nan, nan]"),
-    (lambda theta, gradient, rate: {"theta": theta}, "the result is a dict"),
+    (lambda theta, gradient, rate: {"theta": theta}, "the result is of the type dict"),
 ]
 
 
@@ -426,14 +426,11 @@ def test_every_hint_in_the_code_is_reached_too(pattern):
     assert re.search(pattern, said), pattern
 
 
-@pytest.mark.parametrize(
-    "number", [number for number, c in CHECKERS.items() if isinstance(c, comparing.Value)]
-)
-def test_no_hint_gives_the_answer_away(number):
-    for right in np.ravel(CHECKERS[number].right):
-        told = re.compile(rf"(?<![\d.]){re.escape(f'{right:.5g}')}(?![\d]|\.\d)")
-        found = [hint for hint in templates(CHECKERS[number]) if told.search(hint)]
-        assert np.size(CHECKERS[number].right) > 1 or not found, found
+def test_no_hint_gives_the_answer_away():
+    for number, checker in CHECKERS.items():
+        if isinstance(checker, comparing.Value) and np.ndim(checker.right) == 0:
+            right = re.compile(rf"(?<![\d.]){re.escape(f'{checker.right:.4g}')}(?!\d|\.\d)")
+            assert not [hint for hint in templates(checker) if right.search(hint)], number
 
 
 def test_every_checker_has_an_exercise_and_the_other_way_round():

@@ -148,14 +148,22 @@ def sliding_mistakes(right):
         rows, columns = right(image, window, stride).shape
         return right(image, window, 1)[:rows, :columns]
 
+    def short_of_the_edge(image, window, stride):
+        free = (
+            np.array(right(image, window, 1).shape) - 1
+        )  # how far a window can move: where range() stops, it stands
+        rows, columns = -(-free // stride)
+        return right(image, window, stride)[:rows, :columns]
+
     return {
         "the stride is not used: windows are one pixel apart.": lambda x, window, s: right(x, window, 1),
-        "the output has the right size, but its windows are one pixel apart: start them at row * stride.": neighbouring,
+        "the right size, but the windows are one pixel apart: start them at row * stride.": neighbouring,
         "the last window is missing in each direction: + 1 comes after the division.": lambda x, window, s: (
             right(x, window, s)[:-1, :-1]
         ),
-        "what stands behind the point is lost: make the output an array of floats, not of ints.": lambda x, w, s: (
-            np.trunc(right(x, w, s))
+        "the window that just fits at the edge is missing: range() ends before its stop.": short_of_the_edge,
+        "what stands behind the point is lost: make the output an array of floats.": lambda x, window, s: (
+            np.trunc(right(x, window, s))
         ),
     }
 
@@ -175,7 +183,7 @@ def numbers(answer, truth=False):
     if isinstance(answer, str | bytes | bytearray):
         raise Hint("is text; leave the quotes out")
     if isinstance(answer, Mapping | Set | Iterator):
-        raise Hint(f"is a {type(answer).__name__}; make it a list")
+        raise Hint(f"is of the type {type(answer).__name__}; make it a list")
     if isinstance(answer, list | tuple):
         try:
             parts = [numbers(part, truth) for part in answer]
@@ -218,7 +226,7 @@ def _number_of(thing):
 
 def short(value):
     """Write down a number or a small array on one line."""
-    style = {"float_kind": "{:.6g}".format}
+    style = {"float_kind": "{:.6g}".format, "int": str}
     return np.array2string(np.asarray(value), separator=", ", formatter=style).replace("\n", "")
 
 
@@ -243,7 +251,9 @@ def _of_shape(shape, answer, wanted, truth=False):
 
 
 def _form(array):
-    return f"has the shape {array.shape}" if array.ndim else "is one number"
+    if array.ndim < 2:
+        return f"is a row of {array.size}" if array.ndim else "is one number"
+    return f"has the shape {array.shape}"
 
 
 def _call_of(function, given):

@@ -36,14 +36,14 @@ def largest_product(image, kernel, stride):
 
 
 def undecided_kernel(kernel):
-    turned = kernel[::-1, ::-1]
+    turned, rounding = kernel[::-1, ::-1], 1e-6 * np.abs(kernel).max()
     if len(np.unique(kernel)) < 3:
         raise Hint(f"it holds {len(np.unique(kernel))} different numbers; use at least three.")
-    if np.allclose(kernel, turned):
+    if np.allclose(kernel, turned, atol=rounding):
         return
     if np.array_equal(kernel, kernel.T):
         raise Hint("it equals its transpose, but the flip is another one: upside down and left to right.")
-    row, column = np.argwhere(~np.isclose(kernel, turned))[0]
+    row, column = np.argwhere(~np.isclose(kernel, turned, atol=rounding))[0]
     before, after = kernel[row, column], turned[row, column]
     raise Hint(f"entry ({row}, {column}) is {before:g}, and after the flip {after:g} stands there.")
 
@@ -51,7 +51,7 @@ def undecided_kernel(kernel):
 def halving_layer(answer):
     if (answer != answer.round()).any():
         raise Hint("kernel, stride and padding are whole numbers.")
-    kernel, stride, padding = answer.astype(int)
+    kernel, stride, padding = (int(number) for number in answer)
     try:
         size = arithmetic.conv_output_size(64, kernel, stride=stride, padding=padding)
     except ValueError as error:

@@ -62,7 +62,7 @@ WRONG = {
         (lambda x, y: (slope(x, y) * y + 1, slope(x, y) * x + 1), "x only"),
         (lambda x, y: (np.tanh(x * y) * y + 1, np.tanh(x * y) * x), "not tanh itself"),
         (lambda x, y: ((y + 1) * slope(x, y), x * slope(x, y)), "not to the direct one"),
-        (lambda x, y: slope(x, y), "is one number; a right one has the shape (2,)"),
+        (lambda x, y: slope(x, y), "is one number; a right one is a row of 2"),
         (lambda x, y: (x, y), "for x=0.5, y=2 the result is [0.5, 2]. Take one path at a time"),
     ],
     "1.3": [

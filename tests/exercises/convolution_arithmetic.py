@@ -48,14 +48,14 @@ def by_tensorflow(image, kernel, stride):
     return tf.nn.conv2d(image[None, :, :, None], kernel[:, :, None, None], stride, "VALID")[0, :, :, 0]
 
 
-def nested_lists(image, kernel, stride):
+def nested_lists(image, kernel, stride, extra=1):
     rows, columns = kernel.shape
     return [
         [
             sum(image[top + r, left + c] * kernel[r, c] for r in range(rows) for c in range(columns))
-            for left in range(0, image.shape[1] - columns + 1, stride)
+            for left in range(0, image.shape[1] - columns + extra, stride)
         ]
-        for top in range(0, image.shape[0] - rows + 1, stride)
+        for top in range(0, image.shape[0] - rows + extra, stride)
     ]
 
 
@@ -121,7 +121,8 @@ WRONG = {
         (lambda image, kernel, stride: slide(image, kernel, 1), "stride is not used"),
         (sliding(step=1), "row * stride"),
         (sliding(trim=1), "last window"),
-        (sliding(dtype=int), "floats, not of ints"),
+        (lambda image, kernel, stride: nested_lists(image, kernel, stride, extra=0), "just fits at the edge"),
+        (sliding(dtype=int), "array of floats"),
         (sliding(cell=lambda w, k: w.sum()), "multiply"),
         (sliding(cell=lambda w, k: (w * k).mean()), "mean"),
         (sliding(cell=lambda w, k: (w * k).max()), "largest"),
@@ -133,7 +134,7 @@ WRONG = {
         ([[1, 0, 1], [0, 1, 0], [1, 0, 1]], "2 different numbers"),
         ([[1, 2, 3], [2, 5, 6], [3, 6, 9]], "transpose"),
         ([[1, 2, 3], [4, 5, 6], [7, 8, 9]], "entry (0, 0) is 1, and after the flip 9"),
-        ([[1, 2, 3], [4, 5, 4], [1, 2, 3]], "entry"),
+        ([[1e-9, 2e-9, 0], [0, 0, 0], [0, 0, 0]], "entry (0, 0) is 1e-09"),
         ([1, 2, 3], "3×3"),
     ],
     "2.6": [
@@ -141,6 +142,7 @@ WRONG = {
         ((2, 2, 0), "larger than the stride"),
         ((3, 1, 1), "become 64"),
         ((4, 0, 1), "no such layer: stride=0"),
+        ((4e30, 2, 1), "no such layer: kernel=4"),
         ((70, 2, 1), "no such layer: kernel=70 does not fit"),
         ((3, 2, 0.5), "whole numbers"),
         (4, "three numbers"),

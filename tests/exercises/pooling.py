@@ -27,6 +27,11 @@ def by_tensorflow(image, pool, stride):
     return tf.nn.avg_pool2d(image[None, :, :, None].astype(np.float32), pool, stride, "VALID")[0, :, :, 0]
 
 
+def short_of_the_edge(image, pool, stride):
+    rows, columns = (range(0, side - pool, stride) for side in image.shape)
+    return [[image[top : top + pool, left : left + pool].mean() for left in columns] for top in rows]
+
+
 def first(window):
     """Where the first maximum is, row by row: the right rule."""
     mask = np.zeros(window.size)
@@ -76,7 +81,7 @@ WRONG = {
         (7 * 7 * 64, "after two pools"),
         (3, "the width"),
         (100, "follow the width"),
-        ((3, 3, 64), "give one number; this has the shape (3,)"),
+        ((3, 3, 64), "give one number; this is a row of 3"),
     ],
     "3.2": [
         (1, "overlap"),
@@ -94,7 +99,8 @@ WRONG = {
         (lambda image, pool, stride: pool_by_loops(image, pool, 1), "stride is not used"),
         (pooling(step=1), "row * stride"),
         (pooling(trim=1), "last window"),
-        (pooling(dtype=int), "floats, not of ints"),
+        (short_of_the_edge, "just fits at the edge"),
+        (pooling(dtype=int), "array of floats"),
         (lambda image, pool, stride: image, "has the shape (6, 8); a right one has the shape (3, 4)"),
         (lambda image, pool, stride: image.mean(), "is one number; a right one has the shape (3, 4)"),
         (pooling(cell=np.median), "is the mean of the window"),
