@@ -20,12 +20,10 @@ def one_step(theta, gradient, rate):
 
 
 def flies_away(start):
-    if abs(start) <= math.sqrt(
-        5
-    ):  # not simulated: rounding would drive √5 itself away, a huge start overflow
-        raise Hint(
-            f"from {start:g} the walk stays: each step multiplies θ by 1 − 0.4 θ²; when is that below −1?"
-        )
+    # The walk is not simulated: rounding would drive √5 itself away, and a huge start would overflow.
+    if abs(start) <= math.sqrt(5):
+        step = "each step multiplies θ by 1 − 0.4 θ²; when is that below −1?"
+        raise Hint(f"from {start:g} the walk stays: {step}")
 
 
 CHECKERS = {
