@@ -1,7 +1,7 @@
 """The comparers that checkers are made of: each holds what is right, and a hint for every typical mistake.
 
 ``judge(answer)`` returns when the answer is right, and raises ``Hint`` or ``Unanswered`` when it is not. Numbers are
-taken as they come: whole or broken, from NumPy, TensorFlow or ``fractions``, in lists, tuples, arrays or tensors.
+taken as they come: whole or not, from NumPy, TensorFlow or ``fractions``, in lists, tuples, arrays or tensors.
 """
 
 import contextlib
@@ -129,7 +129,7 @@ class Function:
         if result.size <= 16:
             return f"the result is {short(result)}"
         place = next(i for i in np.ndindex(result.shape) if not self._close(result[i], expected[i]))
-        return f"number {place} of the result is {short(result[place])}"
+        return f"result[{', '.join(map(str, place))}] is {short(result[place])}"
 
     def _words(self, case):
         return ", ".join(
@@ -180,8 +180,6 @@ def numbers(answer, truth=False):
     """
     if answer is None or answer is ...:
         raise Hint("still has a gap in it: None or ...")
-    if isinstance(answer, str | bytes | bytearray):
-        raise Hint("is text; leave the quotes out")
     if isinstance(answer, Mapping | Set | Iterator):
         raise Hint(f"is of the type {type(answer).__name__}; make it a list")
     if isinstance(answer, list | tuple):
@@ -201,13 +199,13 @@ def numbers(answer, truth=False):
     if kind == "O":
         alone = array.ndim == 0 and array.item() is answer
         return _number_of(answer) if alone else numbers(array.tolist(), truth)
-    if kind in "SU":
+    if kind in "SUT":
         raise Hint("is text; leave the quotes out")
     if kind == "b" and not truth:
         raise Hint("says True or False, and a number says how much")
     if kind == "c":
         raise Hint("is complex; a real number is wanted")
-    if kind in "Mm" or array.dtype.names:
+    if kind in "Mm" or array.dtype.type is np.void:
         raise Hint(f"is of the type {array.dtype}, which is no number")
     return array if kind in "iuf" else array.astype(np.float16 if kind == "V" else float)  # V: bfloat16
 

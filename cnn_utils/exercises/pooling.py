@@ -48,8 +48,8 @@ def unstable_row(row):
     changed = np.sum(before != after)
     if changed < 4:
         pooled = f"it pools to {short(before)}, and one place further right to {short(after)}"
-        window = np.flatnonzero(before == after)[0]
-        raise Hint(f"{pooled}: {changed} of 4 change. What must leave or enter window {window}?")
+        window = np.flatnonzero(before == after)[0] + 1
+        raise Hint(f"{pooled}: {changed} of 4 change. What must leave or enter window {window} of 4?")
 
 
 CHECKERS = {

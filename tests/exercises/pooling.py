@@ -119,10 +119,10 @@ WRONG = {
     ],
     "3.5": [
         ([0] * 8, "0 of 4 change"),
-        ([0, 0, 1, 1, 0, 0, 1, 1], "2 of 4 change. What must leave or enter window 1?"),
+        ([0, 0, 1, 1, 0, 0, 1, 1], "2 of 4 change. What must leave or enter window 2 of 4?"),
         ([1, 0] * 4, "it pools to [1, 1, 1, 1], and one place further right to [1, 1, 1, 1]"),
         ([1, 0, 0, 0, 1, 0, 0, 0], "0 of 4"),
-        ([0, 1, 0, 1, 0, 1, 0, 0], "of 4"),
+        ([0, 1, 0, 0, 0, 1, 1, 0], "3 of 4 change. What must leave or enter window 4 of 4?"),
         ([1, 2, 3, 4, 5, 6, 7, 8], "zeros and ones"),
         ([0, 1, 0, 0], "eight numbers"),
     ],
