@@ -1,15 +1,33 @@
-"""Every exercise: its folded solution is accepted, typical wrong answers are rejected with a fitting hint, none is calm."""
+"""Every exercise: its folded solution is accepted, typical wrong answers are rejected with a fitting hint, none is calm.
 
+The answers are in `tests/exercises/`, one file for each notebook.
+"""
+
+import ast
+import functools
+import importlib
+import inspect
 import re
+import subprocess
+import sys
+from collections import deque, namedtuple
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnn_utils import exercises
+from cnn_utils import exercises, keras, tf
+from cnn_utils.exercises import comparing
 from tools import notebooks
 
 CHECK = re.compile(r'exercises\.check\("(\d+\.\d+)", (\w+)\)')
 SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)```.*?</details>", re.DOTALL)
+FOLDER = Path(exercises.__file__).parent
+CHECKERS = {
+    name: checker for part in exercises.NOTEBOOKS for name, checker in exercises.checkers(part).items()
+}
 
 
 def published():
@@ -43,291 +61,418 @@ def test_the_folded_solution_is_right(number, setup, cell, name, solution):
 
 @pytest.mark.parametrize(("number", "setup", "cell", "name", "solution"), PUBLISHED)
 def test_the_exercise_as_published_counts_as_unanswered(number, setup, cell, name, solution):
-    verdict = exercises.grade(number, run(setup, cell)[name])
-    assert verdict == exercises.Verdict("unanswered", f"{number} · not answered yet")
+    answer = run(setup, cell)[name]
+    assert exercises.grade(number, answer) == exercises.Verdict("unanswered", f"{number} · not answered yet")
+    if callable(answer):  # hints speak of the page's parameters
+        assert list(inspect.signature(answer).parameters) == list(
+            inspect.signature(CHECKERS[number].right).parameters
+        )
 
 
-def test_every_checker_has_an_exercise_and_the_other_way_round():
-    assert [param.values[0] for param in PUBLISHED] == list(exercises._CHECKERS)
+# ------------------------------------------------------------------------------------------------- the tables of answers
 
 
-def test_every_notebook_has_four_to_six():
-    numbers = [param.values[0].partition(".")[0] for param in PUBLISHED]
-    for path in notebooks.paths():
-        assert 4 <= numbers.count(str(int(path.name[:2]))) <= 6, path.name
+def answers(table):
+    """Yield (number, answer) or (number, answer, words) from the tables RIGHT or WRONG of all notebooks."""
+    for file in sorted((Path(__file__).parent / "exercises").glob("[a-z]*.py")):
+        rows = getattr(importlib.import_module(f"tests.exercises.{file.stem}"), table)
+        for number, given in rows.items():
+            for row in given:
+                yield (number, row) if table == "RIGHT" else (number, *row)
 
 
-def test_an_unknown_exercise_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"number='9.9'.*2\.1"):
-        exercises.grade("9.9", 1)
-
-
-# --------------------------------------------------------------------------------- wrong and right answers, as readers write them
-
-
-def tanh_slope(x, y):
-    return 1 / np.cosh(x * y) ** 2
-
-
-def sized(formula):
-    return lambda size, kernel, stride, padding, dilation: formula(size, kernel, stride, padding, dilation)
-
-
-def slide(image, kernel, stride, *, cell=lambda w, k: (w * k).sum(), step=None, trim=0, flip=False):
-    """A reader's loop with one thing wrong."""
-    kernel = kernel[::-1, ::-1] if flip else kernel
-    step = step or stride
-    rows = (image.shape[0] - kernel.shape[0]) // stride + 1 - trim
-    columns = (image.shape[1] - kernel.shape[1]) // stride + 1 - trim
-    output = np.zeros((rows, columns))
-    for row in range(rows):
-        for column in range(columns):
-            window = image[
-                row * step : row * step + kernel.shape[0], column * step : column * step + kernel.shape[1]
-            ]
-            output[row, column] = cell(window, kernel)
-    return output
-
-
-def sliding(**wrong):
-    return lambda image, kernel, stride: slide(image, kernel, stride, **wrong)
-
-
-def pool(image, pool, stride, *, cell=np.mean, step=None, trim=0):
-    """A reader's pooling loop with one thing wrong."""
-    step = step or stride
-    rows, columns = ((side - pool) // stride + 1 - trim for side in image.shape)
-    places = [(row * step, column * step) for row in range(rows) for column in range(columns)]
-    return np.array([cell(image[top : top + pool, left : left + pool]) for top, left in places]).reshape(
-        rows, columns
-    )
-
-
-def pooling(**wrong):
-    return lambda image, size, stride: pool(image, size, stride, **wrong)
-
-
-def first(window):
-    """Where the first maximum is, row by row: the right rule."""
-    mask = np.zeros(window.size)
-    mask[window.argmax()] = 1
-    return mask.reshape(window.shape)
-
-
-def routing(share, used=True):
-    """A reader's gradient of 2x2 max pooling: `share` says what part of the gradient each pixel of a window gets."""
-
-    def gradient(image, arriving):
-        result = np.zeros(image.shape)
-        for (row, column), value in np.ndenumerate(arriving):
-            place = slice(2 * row, 2 * row + 2), slice(2 * column, 2 * column + 2)
-            result[place] += share(image[place]) * (value if used else 1)
-        return result
-
-    return gradient
-
-
-WRONG = [
-    ("1.1", 0.75, "which way"),
-    ("1.1", 0.5, "slope of x/y in x"),
-    ("1.1", -1.5, "square"),
-    ("1.1", np.cos(6) + 0.5, "∂f/∂x"),
-    ("1.1", 10, "only w6"),
-    ("1.2", lambda x, y: (tanh_slope(x, y) * y, tanh_slope(x, y) * x), "second path"),
-    ("1.2", lambda x, y: (y + 1, x), "slope of the tanh is missing"),
-    ("1.2", lambda x, y: (tanh_slope(x, y) * x + 1, tanh_slope(x, y) * y), "other"),
-    ("1.2", lambda x, y: (tanh_slope(x, y) * y + 1, tanh_slope(x, y) * x + 1), "x only"),
-    ("1.2", lambda x, y: (np.tanh(x * y) * y + 1, np.tanh(x * y) * x), "not tanh itself"),
-    ("1.2", lambda x, y: tanh_slope(x, y), "shape"),
-    ("1.3", lambda theta, gradient, rate: theta + rate * gradient, "uphill"),
-    ("1.3", lambda theta, gradient, rate: theta - gradient, "rate is not used"),
-    ("1.3", lambda theta, gradient, rate: -rate * gradient, "change only"),
-    ("1.3", lambda theta, gradient, rate: theta * rate - gradient, "not the place"),
-    ("1.4", 2 / 3, "c = 6"),
-    ("1.4", 1 / 6, "one step"),
-    ("1.4", 6, "curvature"),
-    ("1.4", 1, "c/2"),
-    ("1.5", 1, "stays"),
-    ("1.5", 2.2, "stays"),
-    ("1.5", 5**0.5, "stays"),
-    ("1.5", float("inf"), "finite"),
-    ("1.5", "far", "ValueError"),
-    ("1.1", -0.25, "here x is 3"),
-    ("1.2", lambda x, y: (tanh_slope(x, y) * x, tanh_slope(x, y) * y + 1), "wrong way round"),
-    ("2.3", (2.5, 2.5), "whole numbers"),
-    ("2.1", 55.25, "round down"),
-    ("2.1", 56, "round down"),
-    ("2.1", 54, "first window counts"),
-    ("2.1", 111, "swapped"),
-    ("2.1", 224, "input's width"),
-    ("2.1", 7, "once more"),
-    ("2.1", "55", "one number"),
-    ("2.1", [55], "one number"),
-    ("2.2", sized(lambda i, k, s, p, d: (i + 2 * p - d * (k - 1) - 1) / s + 1), "round down"),
-    ("2.2", sized(lambda i, k, s, p, d: -((d * (k - 1) + 1 - i - 2 * p) // s) + 1), "rounds up"),
-    ("2.2", sized(lambda i, k, s, p, d: (i + 2 * p - d * (k - 1) - 1) // s), "first window counts"),
-    ("2.2", sized(lambda i, k, s, p, d: (i + p - d * (k - 1) - 1) // s + 1), "both sides"),
-    ("2.2", sized(lambda i, k, s, p, d: (i - d * (k - 1) - 1) // s + 1), "padding is not used"),
-    ("2.2", sized(lambda i, k, s, p, d: (i + 2 * p - k) // s + 1), "dilation is not used"),
-    ("2.2", sized(lambda i, k, s, p, d: (i + 2 * p - k * d) // s + 1), "D(F − 1) + 1"),
-    ("2.2", sized(lambda i, k, s, p, d: i), "the result is 7"),
-    ("2.2", sized(lambda i, k, s, p, d: i // 0), "ZeroDivisionError"),
-    ("2.2", 12, "a function is wanted"),
-    ("2.3", (3, 2), "wrong way round"),
-    ("2.3", (3, 3), "other frameworks"),
-    ("2.3", (1, 4), "evenly"),
-    ("2.3", (0, 0), "0 zeros in all"),
-    ("2.3", 5, "a pair"),
-    ("2.4", sliding(flip=True), "flipped"),
-    ("2.4", sliding(step=1), "row * stride"),
-    ("2.4", sliding(trim=1), "last window"),
-    ("2.4", sliding(cell=lambda w, k: w.sum()), "multiply"),
-    ("2.4", sliding(cell=lambda w, k: (w * k).mean()), "mean"),
-    ("2.4", sliding(cell=lambda w, k: (w * k).max()), "largest"),
-    ("2.4", lambda image, kernel, stride: slide(image, kernel, 1), "stride is not used"),
-    ("2.4", lambda image, kernel, stride: image, "shape"),
-    ("2.5", [[1, 0, 1], [0, 1, 0], [1, 0, 1]], "different numbers"),
-    ("2.5", [[1, 2, 3], [2, 5, 6], [3, 6, 9]], "transpose"),
-    ("2.5", [[1, 2, 3], [4, 5, 6], [7, 8, 9]], "entry"),
-    ("2.5", [1, 2, 3], "3×3"),
-    ("2.6", (3, 2, 1), "remainder"),
-    ("2.6", (2, 2, 0), "larger than the stride"),
-    ("2.6", (3, 1, 1), "become 64"),
-    ("2.6", 4, "three numbers"),
-    ("3.1", 784, "does not"),
-    ("3.1", 4 * 4 * 64, "not 4"),
-    ("3.1", 9, "keeps the depth"),
-    ("3.1", 72, "depth stays"),
-    ("3.1", 7 * 7 * 64, "after two pools"),
-    ("3.1", 3, "the width"),
-    ("3.1", (3, 3, 64), "one number"),
-    ("3.1", 100, "follow the width"),
-    ("3.2", 1, "overlap"),
-    ("3.2", 4, "stride 2"),
-    ("3.2", 3, "both directions"),
-    ("3.2", 1 / 9, "share of a mean"),
-    ("3.2", 25, "must fit"),
-    ("3.2", 8, "count the windows"),
-    ("3.3", pooling(cell=np.max), "maximum"),
-    ("3.3", pooling(cell=np.sum), "sum"),
-    ("3.3", pooling(cell=lambda window: window.sum() / len(window)), "pool times pool"),
-    ("3.3", lambda image, size, stride: pool(image, size, 1), "stride is not used"),
-    ("3.3", lambda image, size, stride: pool(image, size, size), "`stride` apart"),
-    ("3.3", pooling(step=1), "row * stride"),
-    ("3.3", pooling(trim=1), "last window"),
-    ("3.3", lambda image, size, stride: image, "shape"),
-    ("3.3", lambda image, size, stride: image.mean(), "shape"),
-    ("3.4", routing(lambda window: window == window.max()), "every tied winner"),
-    ("3.4", routing(lambda window: (window == window.max()) / (window == window.max()).sum()), "share"),
-    ("3.4", routing(lambda window: first(window[::-1, ::-1])[::-1, ::-1]), "the last one"),
-    ("3.4", routing(lambda window: first(window.T).T), "column by column"),
-    ("3.4", routing(first, used=False), "not used"),
-    ("3.4", routing(lambda window: np.full((2, 2), 1 / 4)), "average pooling"),
-    ("3.4", routing(lambda window: first(-window)), "smallest"),
-    ("3.4", lambda image, arriving: arriving, "shape"),
-    ("3.4", routing(lambda window: window), "the result is"),
-    ("3.5", [0] * 8, "nothing changes"),
-    ("3.5", [0, 0, 1, 1, 0, 0, 1, 1], "2 of 4"),
-    ("3.5", [1, 0] * 4, "nothing changes"),
-    ("3.5", [1, 0, 0, 0, 1, 0, 0, 0], "nothing changes"),
-    ("3.5", [1, 2, 3, 4, 5, 6, 7, 8], "zeros and ones"),
-    ("3.5", [0, 1, 0, 0], "eight numbers"),
-]  # fmt: skip
-
-
-WRONG += [
-    ("6.1", 4608, "bias"),
-    ("6.1", 320, "16 input channels"),
-    ("6.1", 5120, "not one for each channel"),
-    ("6.1", 12832, "5×5"),
-    ("6.1", 880.5, "count"),
-    ("6.2", 800, "with padding"),
-    ("6.2", 16, "32 channels"),
-    ("6.2", 1152, "conv2 shrinks"),
-    ("6.2", 2048, "pool2"),
-    ("6.2", 256, "conv1 has"),
-    ("6.2", 10, "follow the width"),
-    ("6.3", -2.3026, "minus"),
-    ("6.3", 3.3219, "bits"),
-    ("6.3", 1, "base ten"),
-    ("6.3", 0.1, "probability of the right digit"),
-    ("6.3", 0.9, "error rate"),
-    ("6.3", 5, "ten equal"),
-    ("6.4", lambda scores, labels: sum(np.argmax(scores, 1) == labels), "counts"),
-    ("6.4", lambda scores, labels: 1 - np.mean(np.argmax(scores, 1) == labels), "error rate"),
-    ("6.4", lambda scores, labels: 100 * np.mean(np.argmax(scores, 1) == labels), "per cent"),
-    ("6.4", lambda scores, labels: np.mean(np.max(scores, 1) == labels), "argmax"),
-    ("6.4", lambda scores, labels: scores.argmax(axis=1) == labels, "shape"),
-    ("6.5", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], "3.4e38"),
-    ("6.5", [80, 0, 0, 0, 0, 0, 0, 0, 0, 0], "3.4e38"),
-    ("6.5", [np.inf] + [0] * 9, "ordinary"),
-    ("6.5", [100], "shape"),
-    ("6.6", lambda scores: np.exp(scores) / np.sum(np.exp(scores)), "each row is to sum"),
-    ("6.6", lambda scores: np.exp(scores) / np.sum(np.exp(scores), axis=0), "axis −1"),
-    ("6.6", lambda scores: scores / np.sum(scores, axis=-1, keepdims=True), "exponentials first"),
-    (
-        "6.6",
-        lambda scores: np.exp(scores) / np.sum(np.exp(scores), axis=-1, keepdims=True),
-        "Subtract the largest",
-    ),
-    (
-        "6.6",
-        lambda s: np.exp(s - s.mean()) / np.sum(np.exp(s - s.mean()), axis=-1, keepdims=True),
-        "of each row",
-    ),
-    (
-        "6.6",
-        lambda s: np.exp(s - s.max()) / np.sum(np.exp(s - s.max()), axis=-1, keepdims=True),
-        "of each row",
-    ),
-    ("6.6", lambda scores: 1.0 * (scores == scores.max(axis=-1, keepdims=True)), "softmax shares"),
-]
-
-
-@pytest.mark.parametrize(
-    ("number", "answer", "hint"), WRONG, ids=[f"{number}-{hint}" for number, _, hint in WRONG]
-)
-def test_a_wrong_answer_is_rejected_with_a_hint_about_it(number, answer, hint):
-    verdict = exercises.grade(number, answer)
-    assert verdict.status == "wrong"
-    assert hint in verdict.message, verdict.message
-
-
-RIGHT = [
-    ("6.1", 4640),
-    ("6.3", 2.3026),
-    (
-        "6.4",
-        lambda scores, labels: float(
-            np.mean([np.argmax(row) == label for row, label in zip(scores, labels, strict=True)])
-        ),
-    ),
-    ("6.5", np.array([-200.0] * 10)),
-    ("6.6", lambda scores: np.exp(scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True))),
-    ("1.1", -0.75),
-    ("1.2", lambda x, y: np.array([tanh_slope(x, y) * y + 1, tanh_slope(x, y) * x])),
-    ("1.4", 0.333),
-    ("1.5", -100),
-    ("1.5", 1e200),
-    ("1.5", np.float64(2.25)),
-    ("2.1", np.int64(55)),
-    ("2.1", 55.0),
-    ("2.3", [2, 3]),
-    ("2.3", np.array([2, 3])),
-    ("2.4", sliding()),
-    ("2.5", np.array([[0.5, 2, 1], [0, -1, 0], [1, 2, 0.5]])),
-    ("2.6", (6, 2, 2)),
-    ("2.6", [8, 2, 3]),
-    ("3.1", np.int64(576)),
-    ("3.2", 9.0),
-    ("3.3", pooling()),
-    ("3.4", routing(first)),
-    ("3.5", (0, 0, 0, 1, 0, 0, 0, 1)),
-    ("3.5", np.array([False, True, False, False] * 2)),
-]
+RIGHT, WRONG = list(answers("RIGHT")), list(answers("WRONG"))
 
 
 @pytest.mark.parametrize(("number", "answer"), RIGHT)
 def test_a_right_answer_in_another_form_is_accepted(number, answer):
     verdict = exercises.grade(number, answer)
     assert verdict.status == "right", verdict.message
+
+
+@pytest.mark.parametrize(
+    ("number", "answer", "words"), WRONG, ids=[f"{number}-{words}" for number, _, words in WRONG]
+)
+def test_a_wrong_answer_is_rejected_with_a_hint_about_it(number, answer, words):
+    verdict = exercises.grade(number, answer)
+    assert verdict.status == "wrong"
+    assert words in verdict.message, verdict.message
+
+
+# ----------------------------------------------------------------------------------------- whatever a number comes as
+
+
+class Measured:
+    """What can be read as a number, as SymPy's can."""
+
+    def __float__(self):
+        return 55.0
+
+
+FORMS = [
+    int,
+    float,
+    np.uint8,
+    np.float16,
+    np.longdouble,
+    np.array,
+    Fraction,
+    Decimal,
+    tf.constant,
+    tf.Variable,
+    keras.Variable,
+    keras.ops.convert_to_tensor,
+    lambda number: tf.constant(number, tf.bfloat16),
+    lambda number: np.array(Fraction(number)),
+    lambda number: Measured(),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_number_may_come_in_any_form(form):
+    assert exercises.grade("2.1", form(55)).status == "right"
+
+
+Layer = namedtuple("Layer", "kernel stride padding")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [4, 2, 1],
+        Layer(4, 2, 1),
+        deque([4, 2, 1]),
+        np.array([4, 2, 1], object),
+        tf.constant([4.0, 2, 1]),
+        (tf.constant(4), Fraction(2), np.int8(1)),
+    ],
+)
+def test_a_row_may_come_in_any_form(row):
+    assert exercises.grade("2.6", row).status == "right"
+
+
+def in_itself():
+    row = []
+    row.append(row)
+    return row
+
+
+class Broken:
+    def __array__(self, *_, **__):
+        raise RuntimeError("no")
+
+
+NO_NUMBERS = [  # alone, inside a list, and as the result of a function
+    ("55", "is text; leave the quotes out"),
+    (np.array("55"), "is text"),
+    (b"55", "is text"),
+    (np.array("55", np.dtypes.StringDType()), "is text"),
+    (np.void(b"55"), "is of the type |V2, which is no number"),
+    (tf.constant("55"), "is text"),
+    (55 + 0j, "is complex"),
+    (True, "says True or False"),
+    (np.bool_(True), "says True or False"),
+    ({55}, "is of the type set; make it a list"),
+    ({"width": 55}, "is of the type dict; make it a list"),
+    ((number for number in [55]), "is of the type generator; make it a list"),
+    ([[1, 2], [3]], "parts of different shapes, (2,) and (1,)"),
+    ([1, None], "still has a gap in it"),
+    (10**400, "larger than any float"),
+    (Decimal("sNaN"), "is of the type Decimal, which is no number"),
+    (lambda: 55, "is a function; call it first"),
+    (object(), "is of the type object, which is no number"),
+    (Broken(), "is of the type Broken, which is no number"),
+    (np.datetime64("2020-01-01"), "is of the type datetime64"),
+    (keras.Input((55,)), "is of the type KerasTensor, which is no number"),
+]
+ODD = [
+    *NO_NUMBERS,
+    (float("nan"), "this is not finite: nan"),
+    ([4, 2, np.inf], "this is a row of 3"),
+    (in_itself(), "this holds itself"),
+    ([], "this is a row of 0"),
+    ([[55]], "this has the shape (1, 1)"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), ODD, ids=[words for _, words in ODD])
+def test_what_is_no_number_is_named_in_plain_words(answer, words):
+    verdict = exercises.grade("2.1", answer)
+    assert verdict.status == "wrong"
+    assert verdict.message.startswith("2.1 · not yet: give one number; this ")
+    assert words in verdict.message
+
+
+@pytest.mark.parametrize(("answer", "words"), NO_NUMBERS, ids=[words for _, words in NO_NUMBERS])
+def test_what_is_no_number_is_found_inside_a_list_and_in_a_result(answer, words):
+    assert words in exercises.grade("2.6", [answer, 2, 1]).message
+    if not isinstance(answer, bool | np.bool_):  # a function may well say True where 1 is meant
+        assert words in exercises.grade("1.3", lambda *_: answer).message
+
+
+@pytest.mark.parametrize("number", CHECKERS)
+def test_no_odd_answer_ends_in_a_traceback_or_is_taken_for_right(number):
+    for answer, _ in ODD:
+        for odd in (answer, [answer] * 3, lambda *_, answer=answer: answer):
+            verdict = exercises.grade(number, odd)
+            assert verdict.status == "wrong", odd
+            assert len(verdict.message) < 450 and "\n" not in verdict.message
+
+
+def test_a_pair_that_is_half_filled_in_is_told_so():
+    assert exercises.grade("2.3", (None, None)).status == "unanswered"
+    assert "still has a gap" in exercises.grade("2.3", (2, None)).message
+
+
+# ------------------------------------------------------------------------------------------ whatever a function looks like
+
+
+class Step:
+    def __call__(self, theta, gradient, rate):
+        return theta - rate * gradient
+
+    def method(self, theta, gradient, rate):
+        return theta - rate * gradient
+
+
+def by_name_only(*, rate, gradient, theta):
+    return theta - rate * gradient
+
+
+def into_one_array(theta, gradient, rate, place=np.zeros(2)):  # noqa: B008 · the same array at every call
+    place[:] = theta - rate * gradient
+    return place
+
+
+STEPS = [
+    lambda a, b, c: a - c * b,
+    lambda rate, theta, gradient: theta - rate * gradient,
+    lambda theta, gradient, /, rate: theta - rate * gradient,
+    lambda theta, gradient, rate, momentum=0: theta - rate * gradient,
+    lambda *given: given[0] - given[2] * given[1],
+    lambda **given: given["theta"] - given["rate"] * given["gradient"],
+    by_name_only,
+    into_one_array,
+    Step(),
+    Step().method,
+    functools.partial(lambda sign, theta, gradient, rate: theta + sign * rate * gradient, -1),
+    tf.function(lambda theta, gradient, rate: theta - rate * gradient),
+    np.vectorize(lambda theta, gradient, rate: theta - rate * gradient),
+    lambda theta, gradient, rate: (theta - rate * gradient).astype(np.float16),
+    lambda theta, gradient, rate: tf.cast(theta - rate * gradient, tf.bfloat16),
+    lambda theta, gradient, rate: tuple(tf.constant(theta - rate * gradient)),
+    lambda theta, gradient, rate: [
+        Fraction(t) - Fraction(rate) * Fraction(g) for t, g in np.stack([theta, gradient]).T
+    ],
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_function_may_look_as_it_likes(step):
+    verdict = exercises.grade("1.3", step)
+    assert verdict.status == "right", verdict.message
+
+
+def documented(theta, gradient, rate):
+    """Still to do."""
+
+
+class Empty:
+    def __call__(self, theta, gradient, rate): ...
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        documented,
+        Empty(),
+        tf.function(documented),
+        functools.partial(documented),
+        lambda *_: None,
+        lambda *_: ...,
+    ],
+)
+def test_a_body_that_does_nothing_is_unanswered(empty):
+    assert exercises.grade("1.3", empty).status == "unanswered"
+
+
+def forgotten(theta, gradient, rate):
+    theta - rate * gradient  # noqa: B018
+
+
+def in_place(theta, gradient, rate):
+    theta -= rate * gradient
+
+
+def yields(theta, gradient, rate):
+    yield theta - rate * gradient
+
+
+def leaves(theta, gradient, rate):
+    raise SystemExit("bye")
+
+
+def sometimes(theta, gradient, rate):
+    return theta - rate * gradient if rate < 1 else None
+
+
+BROKEN = [
+    (
+        forgotten,
+        "for theta=[1, -2], gradient=[0.5, 3], rate=0.1 the function returns nothing; is there a `return`?",
+    ),
+    (in_place, "changes `theta` and returns nothing; `return` the result"),
+    (sometimes, "rate=2 the function returns nothing"),
+    (tf.function(forgotten), "returns nothing"),
+    (Step().method(np.ones(2), np.ones(2), 1), "give the function itself"),
+    (Step, "the function is called with (theta, gradient, rate); yours takes ()"),
+    (
+        lambda theta, gradient: theta,
+        "the function is called with (theta, gradient, rate); yours takes (theta, gradient)",
+    ),
+    (lambda theta, gradient, rate: theta / nothing, "raises NameError: name 'nothing' is not defined"),  # noqa: F821
+    (leaves, "raises SystemExit: bye"),
+    (lambda theta, gradient, rate: leaves(theta, gradient, "\n" * 400), "raises SystemExit"),
+    (lambda theta, gradient, rate: np.matmul(np.ones((2, 3)), theta), "raises ValueError: matmul"),
+    (yields, "the result is of the type generator"),
+    (lambda theta, gradient, rate: theta * np.nan, "the result is [nan, nan]"),
+    (lambda theta, gradient, rate: {"theta": theta}, "the result is of the type dict"),
+]
+
+
+@pytest.mark.parametrize(("function", "words"), BROKEN, ids=[words for _, words in BROKEN])
+def test_a_function_that_fails_is_told_where(function, words):
+    verdict = exercises.grade("1.3", function)
+    assert verdict.status == "wrong"
+    assert words in verdict.message and "\n" not in verdict.message, verdict.message
+
+
+def test_a_large_result_is_shown_by_its_first_wrong_number():
+    def capped(scores):
+        return np.minimum(tf.nn.softmax(scores), 0.2)
+
+    assert "for scores of shape (3, 10) result[0, 1] is 0.2." in exercises.grade("6.6", capped).message
+
+
+def test_what_a_function_prints_is_shown_once(capsys):
+    def chatty(theta, gradient, rate):
+        print("rate", rate)
+        return theta - rate * gradient
+
+    assert exercises.grade("1.3", chatty).status == "right"
+    assert capsys.readouterr().out == "rate 0.1\n"
+
+
+def test_warnings_of_an_answer_are_not_shown(recwarn):
+    def empty_mean(theta, gradient, rate):
+        return np.mean(theta[:0]) + np.log(-np.ones(2))
+
+    assert exercises.grade("1.3", empty_mean).status == "wrong"
+    assert not recwarn.list
+
+
+def test_a_loop_that_does_not_end_can_be_stopped():
+    def endless(theta, gradient, rate):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exercises.grade("1.3", endless)
+
+
+# ------------------------------------------------------------------------------------------ rules for every exercise
+
+
+def templates(checker):
+    """The hints that a checker holds as data."""
+    hints = getattr(checker, "hints", {}).values() or getattr(checker, "mistakes", {})
+    return {*hints, getattr(checker, "otherwise", "")}
+
+
+def raised():
+    """Yield the hints that code raises, as patterns: what stands in braces may be anything."""
+    for file in sorted(FOLDER.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.func.id == "Hint":
+                (text,) = node.exc.args
+                parts = getattr(text, "values", [text])
+                pattern = [re.escape(p.value) if isinstance(p, ast.Constant) else ".*" for p in parts]
+                if pattern != [".*"]:  # a variable: a hint held as data
+                    yield pytest.param("".join(pattern), id=f"{file.stem}-{node.lineno}")
+
+
+@functools.cache
+def messages():
+    """What the tables make the checkers say: exercise -> all messages."""
+    said = {number: [] for number in CHECKERS}
+    for number, answer, _ in WRONG:
+        said[number].append(exercises.grade(number, answer).message)
+    said["2.1"] += [exercises.grade("2.1", answer).message for answer, _ in ODD]
+    said["1.3"] += [exercises.grade("1.3", function).message for function, _ in BROKEN]
+    said["1.3"].append(exercises.grade("1.3", lambda *_: "text").message)
+    return said
+
+
+@pytest.mark.parametrize("number", CHECKERS)
+def test_every_exercise_has_three_wrong_answers_and_an_unusual_right_one(number):
+    assert sum(row[0] == number for row in WRONG) >= 3
+    assert sum(row[0] == number for row in RIGHT) >= 1
+
+
+@pytest.mark.parametrize("number", CHECKERS)
+def test_every_hint_is_reached_by_a_wrong_answer_of_its_exercise(number):
+    said = messages()[number]
+    for hint in templates(CHECKERS[number]):
+        assert any(hint in message for message in said), hint
+
+
+@pytest.mark.parametrize("pattern", list(raised()))
+def test_every_hint_in_the_code_is_reached_too(pattern):
+    said = "\n".join(message for part in messages().values() for message in part)
+    assert re.search(pattern, said), pattern
+
+
+def test_no_hint_gives_the_answer_away():
+    for number, checker in CHECKERS.items():
+        if isinstance(checker, comparing.Value) and np.ndim(checker.right) == 0:
+            right = re.compile(rf"(?<![\d.]){re.escape(f'{checker.right:.4g}')}(?!\d|\.\d)")
+            assert not [hint for hint in templates(checker) if right.search(hint)], number
+
+
+def test_every_checker_has_an_exercise_and_the_other_way_round():
+    assert [param.values[0] for param in PUBLISHED] == list(CHECKERS)
+
+
+def test_numbers_have_no_gap_and_every_notebook_has_four_to_six():
+    for path in notebooks.paths():
+        part = str(int(path.name[:2]))
+        numbers = list(exercises.checkers(part))
+        assert numbers == [f"{part}.{place}" for place in range(1, len(numbers) + 1)]
+        assert 4 <= len(numbers) <= 6 or path.name == "12_every_case.ipynb", path.name
+
+
+def test_files_are_named_like_the_notebooks():
+    for path in notebooks.paths():
+        assert exercises.NOTEBOOKS.get(str(int(path.name[:2])), "every_case") == path.stem[3:]
+    files = {file.stem for file in FOLDER.glob("[a-z]*.py")} - {"comparing"}
+    assert files == {file.stem for file in (Path(__file__).parent / "exercises").glob("[a-z]*.py")}
+    assert files <= set(exercises.NOTEBOOKS.values())
+
+
+def test_checkers_wait_for_their_notebook_and_need_no_tensorflow():
+    code = """
+import sys
+from cnn_utils import exercises
+early = [name for name in sys.modules if name.startswith("cnn_utils.exercises.")]
+for part in exercises.NOTEBOOKS:
+    for number in exercises.checkers(part):
+        exercises.grade(number, 1)
+print(early, "tensorflow" in sys.modules, "cnn_utils.exercises.pooling" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['cnn_utils.exercises.comparing'] False True\n"
+
+
+@pytest.mark.parametrize("number", ["9.9", "2.7", "2", "", 2.1, None, ["2.1"]])
+def test_an_unknown_exercise_is_an_error_that_lists_the_known_ones(number):
+    with pytest.raises(ValueError, match=rf"number={re.escape(repr(number))}: .*2\.1"):
+        exercises.grade(number, 1)
