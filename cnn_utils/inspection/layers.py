@@ -34,6 +34,17 @@ class Function(NamedTuple):
             return self.slope * (x - self.threshold) if self.slope else 0.0
         return float(x if self.most is None else min(x, self.most))
 
+    @property
+    def words(self):
+        """The name, with the options that matter.
+
+        >>> Function("relu", slope=0.1, most=6.0).words, Function("tanh").words
+        ('relu (slope 0.1, at most 6)', 'tanh')
+        """
+        options = {"slope": self.slope, "from": self.threshold, "at most": self.most or 0}
+        said = ", ".join(f"{name} {value:g}" for name, value in options.items() if value)
+        return self.name.replace("_", " ") + (f" ({said})" if said else "")
+
 
 FUNCTIONS = {name: Function(name) for name in ("linear", "relu", "tanh", "sigmoid", "softmax")}
 FUNCTIONS |= {"leaky_relu": Function("leaky_relu", slope=0.2), "relu6": Function("relu6", most=6.0)}

@@ -1,11 +1,15 @@
 """The explorer in a real JupyterLab: draw, point, read the numbers, compare them with the model's own."""
 
 import json
+import os
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cnn_utils import inspection
+from tests import networks
 from tests.browser.conftest import local_page
 
 SETUP = """
@@ -173,6 +177,60 @@ def test_stroke_and_hover_reach_the_page_quickly(explorer, record_property):
         record_property(f"{name}_ms_median", round(median, 1))
         print(f"{name}: median {median:.0f} ms, slowest {max(timings[name]):.0f} ms of {len(timings[name])}")
         assert median < limit
+
+
+EVERY_KIND = f"""
+{Path(networks.__file__).read_text()}
+import json
+from cnn_utils import inspection
+from cnn_utils.explorer import LayerExplorer
+
+model = MODEL("DTYPE")
+images = np.random.default_rng(1).random((3, *model.input_shape[1:]))
+explorer = LayerExplorer(model, images)
+explorer
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("build", networks.EVERY_KIND, ids=lambda build: build.__name__)
+def test_the_page_shows_a_unit_of_every_kind_of_layer(browser, lab, build, dtype):
+    steps = inspection.steps(build())
+    name = f"{build.__name__}_{dtype}"
+    errors = []
+    with local_page(browser) as page:
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        lab.open(
+            page,
+            lab.write(f"{name}.ipynb", EVERY_KIND.replace("MODEL", build.__name__).replace("DTYPE", dtype)),
+        )
+        (cell,) = lab.run_all(page)
+        assert [output["output_type"] for output in cell["outputs"]] == ["execute_result"], cell["outputs"]
+        page.wait_for_selector(".cnn-explorer .panel output[data-field=activation]")
+        for step in steps[1:]:
+            point_at(page, step.name, 0.4, 0.4)
+            says = in_kernel(
+                page, "{k: v for k, v in vars(explorer.explain()).items() if isinstance(v, (str, float))}"
+            )
+            assert page.locator(".panel h3").inner_text().startswith(f"{step.name} ·")
+            for field in page.locator(".panel output").all():
+                name_of = field.get_attribute("data-field")
+                number = float(field.inner_text().replace("\u2212", "-"))
+                assert number == pytest.approx(says[name_of], abs=6e-5), (step.name, name_of)
+            assert "activation" in [
+                f.get_attribute("data-field") for f in page.locator(".panel output").all()
+            ]
+            assert "\u2713 what the model itself gives" in page.locator(".panel .equation").inner_text()
+            text = page.locator(".panel").inner_text()
+            assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
+            if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):
+                page.locator(".cnn-explorer").screenshot(path=f"{folder}/{name}_{step.name}.png")
+    assert errors == []
+
+
+def test_the_networks_shown_hold_every_kind_of_layer():
+    shown = {type(step.layer).__name__ for build in networks.EVERY_KIND for step in inspection.steps(build())}
+    assert shown - {"NoneType"} == set(inspection.KINDS)
 
 
 def test_the_page_fits_900_pixels_in_the_dark_theme(explorer):
