@@ -161,14 +161,12 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
         function=step.function.name,
         **(numbers_of(known, step, inputs, place) if inputs else {"activation": float(output[place])}),
     )
-    difference = abs(found.activation - found.output)
-    if not difference <= found.tolerance and not np.array_equal(
-        found.activation, found.output, equal_nan=True
-    ):
+    same = np.array_equal(found.activation, found.output, equal_nan=True)  # infinite or not a number, too
+    if not same and not abs(found.activation - found.output) <= found.tolerance:
         raise ValueError(
-            f"layer {layer!r} is not explained: its arithmetic gives {found.activation:.6g} for unit {found.unit} "
-            f"of channel {channel}, the model {found.output:.6g}; {step.precision} makes that no more than "
-            f"{found.tolerance:.1g} apart"
+            f"layer {layer!r} is not explained: for unit {found.unit} of channel {channel} its arithmetic gives "
+            f"{found.activation:.6g}, the model {found.output:.6g}, and {step.precision} makes that no more "
+            f"than {found.tolerance:.1g} apart"
         )
     return found
 
@@ -178,27 +176,22 @@ def _place(step, unit, channel, output):
     if step.vector and channel is not None:
         raise ValueError(f"channel={channel} does not fit: {step.name} is a vector, choose a unit only")
     sizes = step.shape[2:] if step.vector else step.shape[:2]
-    kind = f"a vector of {sizes[0]} units" if step.vector else f"{sizes[0]} rows by {sizes[1]} columns"
-    unit = unit if unit is None or np.iterable(unit) else (unit,)
-    indices = [None] * len(sizes) if unit is None else _indices(unit, sizes)
-    if indices is None:
+    unit = (None,) * len(sizes) if unit is None else tuple(unit) if np.iterable(unit) else (unit,)
+    if not _fits(unit, sizes):
+        kind = f"a vector of {sizes[0]} units" if step.vector else f"{sizes[0]} rows by {sizes[1]} columns"
         raise ValueError(f"unit={unit} does not fit: {step.name} is {kind}, counted from 0")
-    last = [None] if channel is None else _indices((channel,), step.shape[2:])
-    if last is None:
-        raise ValueError(
-            f"channel={channel} does not fit: {step.name} has {step.shape[2]} channels, counted from 0"
-        )
-    wanted = [0, 0, *indices] if step.vector else [*indices, *last]
-    open_to = tuple(slice(None) if i is None else slice(i, i + 1) for i in wanted)
-    best = np.unravel_index(output[open_to].argmax(), output[open_to].shape)
-    return tuple(int(b) if i is None else i for i, b in zip(wanted, best, strict=True))
+    if not _fits((channel,), step.shape[2:]):
+        has = f"{step.name} has {step.shape[2]} channels, counted from 0"
+        raise ValueError(f"channel={channel} does not fit: {has}")
+    wanted = (0, 0, *unit) if step.vector else (*unit, channel)
+    free = output[tuple(slice(None) if i is None else slice(i, i + 1) for i in wanted)]
+    best = np.unravel_index(free.argmax(), free.shape)
+    return tuple(int(b if i is None else i) for i, b in zip(wanted, best, strict=True))
 
 
-def _indices(unit, sizes):
-    """The unit as whole numbers inside these sizes; None if it does not fit."""
+def _fits(indices, sizes):
     try:
-        indices = [whole_number("unit", i, minimum=0) for i in unit]
-    except ValueError:
-        return None
-    fits = len(indices) == len(sizes) and all(i < size for i, size in zip(indices, sizes, strict=True))
-    return indices if fits else None
+        inside = [i is None or whole_number("unit", i, 0) < n for i, n in zip(indices, sizes, strict=True)]
+    except ValueError:  # of zip, too: too many or too few
+        return False
+    return all(inside)

@@ -36,11 +36,7 @@ class Function(NamedTuple):
 
     @property
     def words(self):
-        """The name, with the options that matter.
-
-        >>> Function("relu", slope=0.1, most=6.0).words, Function("tanh").words
-        ('relu (slope 0.1, at most 6)', 'tanh')
-        """
+        """The name, with the options that matter: relu (slope 0.1, at most 6)."""
         options = {"slope": self.slope, "from": self.threshold, "at most": self.most or 0}
         said = ", ".join(f"{name} {value:g}" for name, value in options.items() if value)
         return self.name.replace("_", " ") + (f" ({said})" if said else "")
@@ -77,9 +73,7 @@ class Kind:
 
     name: str
     says: str  # how a unit gets its value
-    rule: str = (
-        "pass"  # one value on, or "bend" it; the "max" in the window, its weighted "sum"; "add" sources
-    )
+    rule: str = "pass"  # one value on, or "bend" it; the "max" in a window, its weighted "sum"; the "total"
     shows: str = ""  # the numbers on the page: the "window", its "products", "contributions", "terms"
     formula: str = ""  # the same with all numbers filled in
     bias: str = "bias"
@@ -105,9 +99,10 @@ def _sliding(layer, shape):
 
 
 def _filter(step, padded, channel):
-    kernel = np.reshape(step.layer.kernel, (*padded.shape, -1, step.shape[2]))[..., channel]
+    one = (channel,) if step.kind.mixes else divmod(channel, step.layer.depth_multiplier)
+    kernel = np.asarray(step.layer.kernel[..., *one], float)
     bias = (float(step.layer.bias[channel]),) if step.layer.use_bias else ()
-    return kernel.astype(float), bias, {}
+    return kernel.reshape(*padded.shape, -1), bias, {}
 
 
 def _mean(step, padded, channel):
@@ -193,7 +188,7 @@ KINDS = {
         "passed on unchanged",
         axes=lambda layer, shape: tuple(Axis(before=amounts[0]) for amounts in layer.padding),
     ),
-    "Add": Kind("add", "sum of {count} values", "add", "terms", flat=True, refuses=_other_shapes),
+    "Add": Kind("add", "sum of {count} values", "total", "terms", flat=True, refuses=_other_shapes),
     "Concatenate": Kind("concatenate", "passed on from the layer it came from", sees=stacked),
 }
 

@@ -38,7 +38,7 @@ class Step(NamedTuple):
 class Network(NamedTuple):
     steps: dict[str, Step]
     run: Any  # one image -> all activations, end to end
-    settings: list  # of the model and its layers, when they were read
+    settings: list  # of its layers, when they were read
 
 
 _networks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
@@ -109,9 +109,7 @@ def _refusal(layer, kind, shape, sources, function, node):
     if options:
         return f"is called with {', '.join(options)}: only a call with its input alone is explained"
     if getattr(layer, "quantization_mode", None):
-        return (
-            f"is quantized to {layer.quantization_mode}: only layers that compute with floats are explained"
-        )
+        return f"is quantized to {layer.quantization_mode}: only layers that compute with floats are"
     activation = getattr(layer, "activation", None)
     if function is None:
         shown, known = getattr(activation, "__name__", activation), ", ".join(FUNCTIONS)
@@ -121,11 +119,9 @@ def _refusal(layer, kind, shape, sources, function, node):
     for axis in (getattr(part, "axis", -1) for part in (layer, activation)):
         if tuple(np.atleast_1d(axis)) not in ((-1,), (len(shape),)):
             return f"has axis={axis}: only the last axis is explained"
-    for source in sources:
-        if len(source.keras_shape) == 2 and not (kind.flat and function.name != "softmax"):
-            return (
-                f"reads {source.keras_shape}: it must be (rows, columns, channels) or (units,), see Reshape"
-            )
+    flat = [source.keras_shape for source in sources if len(source.keras_shape) == 2]
+    if flat and not (kind.flat and function.name != "softmax"):
+        return f"reads {flat[0]}: it must be (rows, columns, channels) or (units,); a Reshape adds channels"
     return None
 
 
@@ -139,9 +135,8 @@ def _compiled(model_input, steps, tensors):
     last = list(steps.values())[-1]
     many = last.vector and last.shape[2] > 1
     if many and last.kind.scores and last.function.name == "linear" and "softmax" not in steps:
-        steps["softmax"] = last._replace(
-            name="softmax", kind=KINDS["Softmax"], layer=None, sources=(last.name,), before=(last.shape,)
-        )._replace(function=FUNCTIONS["softmax"])
+        place = (last.name,), (last.shape,), last.shape, last.keras_shape, last.axes
+        steps["softmax"] = Step("softmax", KINDS["Softmax"], None, *place, FUNCTIONS["softmax"])
     network = keras.Model(model_input, tensors)
 
     @tf.function(input_signature=[tf.TensorSpec((1, *model_input.shape[1:]), tf.float32)])
@@ -157,11 +152,8 @@ def as_images(image, step):
     """One image or a batch of them as (images, *shape of the input), float32; `step` is the model's first."""
     image, shape = np.asarray(image), step.keras_shape
     if image.dtype.kind not in "biufV" or not np.isfinite(image.astype(float)).all():
-        raise ValueError(
-            f"image ({image.dtype}) holds values that are no finite numbers: every pixel must be one"
-        )
-    same = {shape, (*shape, 1), shape[:2]} if step.shape[2] == 1 and not step.vector else {shape}
-    for fitting in same:
+        raise ValueError(f"image ({image.dtype}) holds values that are no finite numbers: each pixel is one")
+    for fitting in {shape, (*shape, 1), shape[:2]} if step.shape[2] == 1 and not step.vector else {shape}:
         if image.shape[-len(fitting) :] == fitting and image.ndim - len(fitting) in (0, 1) and image.size:
             return np.ascontiguousarray(image.reshape(-1, *shape), dtype=np.float32)
     raise ValueError(f"image has shape {image.shape}: the model's input is {shape}, or a batch of those")

@@ -38,7 +38,7 @@ def numbers_of(steps, step, inputs, place):
             i, j, _ = np.unravel_index(visible.argmax(), visible.shape)
             numbers["winner"] = (window.rows[0] + int(i), window.cols[0] + int(j), channel)
             x, error = float(visible.max()), rounding(step.precision, np.abs(patch).max())
-        case "add":
+        case "total":
             patch = np.array([values[place] for values in inputs], float)
             x, error = float(patch.sum()), rounding(step.precision, np.abs(patch).sum(), patch.shape)
             numbers |= {"patch": patch, "sum": x}

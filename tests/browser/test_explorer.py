@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnn_utils import inspection
 from tests import networks
 from tests.browser.conftest import local_page
 
@@ -179,58 +178,61 @@ def test_stroke_and_hover_reach_the_page_quickly(explorer, record_property):
         assert median < limit
 
 
-EVERY_KIND = f"""
-{Path(networks.__file__).read_text()}
+EVERY_KIND = """
 import json
-from cnn_utils import inspection
+import networks
+import numpy as np
+from IPython.display import display
 from cnn_utils.explorer import LayerExplorer
 
-model = MODEL("DTYPE")
-images = np.random.default_rng(1).random((3, *model.input_shape[1:]))
-explorer = LayerExplorer(model, images)
-explorer
+explorers = []
+for build, dtype in [(b, "float32") for b in networks.EVERY_KIND] + [(networks.branching, "mixed_bfloat16")]:
+    model = build(dtype)
+    images = np.random.default_rng(1).random((3, *model.input_shape[1:]))
+    explorers.append(LayerExplorer(model, images))
+display(*explorers)
 """
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("build", networks.EVERY_KIND, ids=lambda build: build.__name__)
-def test_the_page_shows_a_unit_of_every_kind_of_layer(browser, lab, build, dtype):
-    steps = inspection.steps(build())
-    name = f"{build.__name__}_{dtype}"
+def test_the_page_shows_a_unit_of_every_kind_of_layer(browser, lab):
+    (lab.folder / "networks.py").write_text(Path(networks.__file__).read_text())
     errors = []
     with local_page(browser) as page:
         page.on("pageerror", lambda error: errors.append(str(error)))
-        lab.open(
-            page,
-            lab.write(f"{name}.ipynb", EVERY_KIND.replace("MODEL", build.__name__).replace("DTYPE", dtype)),
-        )
+        lab.open(page, lab.write("kinds.ipynb", EVERY_KIND))
         (cell,) = lab.run_all(page)
-        assert [output["output_type"] for output in cell["outputs"]] == ["execute_result"], cell["outputs"]
-        page.wait_for_selector(".cnn-explorer .panel output[data-field=activation]")
-        for step in steps[1:]:
-            point_at(page, step.name, 0.4, 0.4)
-            says = in_kernel(
-                page, "{k: v for k, v in vars(explorer.explain()).items() if isinstance(v, (str, float))}"
-            )
-            assert page.locator(".panel h3").inner_text().startswith(f"{step.name} ·")
-            for field in page.locator(".panel output").all():
-                name_of = field.get_attribute("data-field")
-                number = float(field.inner_text().replace("\u2212", "-"))
-                assert number == pytest.approx(says[name_of], abs=6e-5), (step.name, name_of)
-            assert "activation" in [
-                f.get_attribute("data-field") for f in page.locator(".panel output").all()
-            ]
-            assert "\u2713 what the model itself gives" in page.locator(".panel .equation").inner_text()
-            text = page.locator(".panel").inner_text()
-            assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
+        assert [output["output_type"] for output in cell["outputs"]] == 4 * ["display_data"], cell["outputs"]
+        for number in range(4):
+            root = page.locator(".cnn-explorer").nth(number)
+            root.locator(".panel output[data-field=activation]").wait_for()
+            for name in in_kernel(page, f"list(explorers[{number}]._steps)[1:]"):
+                maps = root.locator(f"[data-layer='{name}'] canvas")
+                maps.scroll_into_view_if_needed()
+                maps.hover(position={"x": 6, "y": 6})
+                page.wait_for_function(f"!document.querySelectorAll('.cnn-explorer')[{number}].busy()")
+                check_panel(page, root.locator(".panel"), number, name)
             if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):
-                page.locator(".cnn-explorer").screenshot(path=f"{folder}/{name}_{step.name}.png")
+                root.screenshot(path=f"{folder}/explorer_{number}.png")
     assert errors == []
 
 
-def test_the_networks_shown_hold_every_kind_of_layer():
-    shown = {type(step.layer).__name__ for build in networks.EVERY_KIND for step in inspection.steps(build())}
-    assert shown - {"NoneType"} == set(inspection.KINDS)
+def check_panel(page, panel, number, name):
+    """The panel explains a unit of this layer, without a gap, by the numbers of its explanation."""
+    explanation = in_kernel(
+        page,
+        f"{{k: v for k, v in vars(explorers[{number}].explain()).items() if isinstance(v, (str, float))}}",
+    )
+    assert panel.locator("h3").inner_text().startswith(f"{name} ·")
+    shown = {o.get_attribute("data-field"): o.inner_text() for o in panel.locator("output").all()}
+    assert "activation" in shown
+    for field, text in shown.items():
+        assert float(text.replace("\u2212", "-")) == pytest.approx(explanation[field], abs=6e-5), (
+            name,
+            field,
+        )
+    text = panel.inner_text()
+    assert "\u2713 what the model itself gives" in text
+    assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
 
 
 def test_the_page_fits_900_pixels_in_the_dark_theme(explorer):
