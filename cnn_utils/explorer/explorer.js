@@ -30,7 +30,7 @@ function h(tag, attributes = {}, ...children) {
 
 const minus = (text) => text.replace("-", "\u2212");
 const number = (x) => minus(Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-4) ? Number(x).toExponential(2) : Number(x).toFixed(4));
-const size = (layer) => (layer.vector ? `${layer.shape[2]} units` : layer.shape.join(" × "));
+const size = (layer) => (layer.vector ? `${layer.shape[2]} unit${layer.shape[2] === 1 ? "" : "s"}` : layer.shape.join(" × "));
 const fill = (sentence, facts) => sentence.replace(/{(\w+)}/g, (_, name) => facts[name]);
 const largest = (values) => values.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
 const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
@@ -261,7 +261,7 @@ function render({ model, el }) {
     const head = [h("h4", {}, layer.name), h("p", {}, size(layer)), h("p", {}, layer.caption)];
     const canvas = h("canvas", {
       class: "maps", tabindex: 0, role: "application", "aria-label":
-        `${layer.name}, ${layer.caption}: ${layer.vector ? `${layer.shape[2]} units` : `${layer.shape[2]} maps of ${layer.shape[0]} by ${layer.shape[1]}`}. ` +
+        `${layer.name}, ${layer.caption}: ${layer.vector ? size(layer) : `${layer.shape[2]} maps of ${layer.shape[0]} by ${layer.shape[1]}`}. ` +
         "Arrow keys step from unit to unit, Page Up and Page Down from map to map, Home goes to the most active unit, Enter keeps it.",
       onpointermove: (event) => { if (!pinned) look(layer, maps.unitAt(event)); },
       onpointerdown: (event) => { const place = maps.unitAt(event); if (place) { pinned = !(pinned && isShown(layer, place)); look(layer, place); } },
@@ -405,7 +405,7 @@ function equation(unit, layer, facts) {
   const result = (name, role = "") => h("output", { class: role, "data-field": name, "data-value": unit[name] }, number(unit[name]));
   const word = (text) => h("span", {}, text);
   const outside = layer.rule === "pass" && unit.padded?.[0];
-  const parts = [word(fill(outside ? layer.outside : layer.says, { ...facts, function: unit.function === "softmax" ? "softmax of the score" : layer.function }))];
+  const parts = [word(fill(outside ? layer.outside : layer.says, { ...facts, function: layer.function }))];
   if (unit.sum !== null) parts.push(result("sum"));
   if (unit.bias !== null) parts.push(word(`+ ${layer.bias}`), result("bias", "kernel"));
   if (layer.rule === "bend") parts.push(result("pre_activation"));

@@ -163,7 +163,7 @@ KINDS = {
         function=lambda layer: Function("relu", layer.negative_slope, layer.threshold, layer.max_value),
     ),
     "LeakyReLU": replace(_ACTIVATION, function=lambda layer: Function("leaky_relu", layer.negative_slope)),
-    "Softmax": replace(_ACTIVATION, function=lambda layer: FUNCTIONS["softmax"]),
+    "Softmax": replace(_ACTIVATION, says="softmax of the score", function=lambda layer: FUNCTIONS["softmax"]),
     "BatchNormalization": replace(
         _SCALED,
         name="batch_norm",
