@@ -19,7 +19,7 @@ from cnn_utils import inspection
 _HERE = Path(__file__).parent
 _OFFERED = 60  # images to pick from that fit on a page
 _ARRAYS = ("patch", "kernel", "products")
-_WORDS = ("name", "says", "rule", "shows", "formula", "bias", "outside")  # of a layer's record, for the page
+_WORDS = ("says", "rule", "shows", "formula", "bias", "outside")  # of a layer's record, for the page
 
 
 class LayerExplorer(anywidget.AnyWidget):
@@ -57,11 +57,8 @@ class LayerExplorer(anywidget.AnyWidget):
         self._images = _batch(image, self._input)
         ink = (float(self._images.min()), float(self._images.max()))
         self._ink = ink if image is not None and ink[0] < ink[1] else (0.0, 1.0)
-        self._selected = (
-            next((s.name for s in steps[1:] if s.name in self._steps), steps[0].name),
-            None,
-            None,
-        )
+        first = next((s.name for s in steps[1:] if s.name in self._steps), steps[0].name)
+        self._selected = (first, None, None)
         self._show(self._images[0])
         spec = {"layers": [_card(step) for step in self._steps.values()], "classes": self._classes}
         spec |= {"ink": self._ink, "offered": len(self._images[:_OFFERED]) if len(self._images) > 1 else 0}
@@ -184,7 +181,7 @@ def _card(step):
     what += f" {size}" if step.kind.shows in ("window", "products") else ""
     function = "" if step.function.name == "linear" else step.function.words
     card = {name: getattr(step, name) for name in ("name", "sources", "shape", "vector")}
-    card |= {word: getattr(step.kind, word) for word in _WORDS[1:]} | {"function": step.function.words}
+    card |= {word: getattr(step.kind, word) for word in _WORDS} | {"function": step.function.words}
     card |= {"caption": ", ".join(filter(None, (what, function))), "layout": _layout(step)}
     shares = step.function.name in ("softmax", "sigmoid") and step.vector
     return card | {"dilation": [axis.dilation for axis in step.axes], "shares": shares}
@@ -213,11 +210,12 @@ def _plain(value):
     """JSON has no infinity: it travels as JavaScript writes it."""
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, (tuple, np.ndarray)):
+    if isinstance(value, np.ndarray):
+        return _plain(tuple(value.tolist()))
+    if isinstance(value, (tuple, list)):
         return tuple(_plain(part) for part in value)
-    if isinstance(value, (float, np.floating)) and not np.isfinite(value):
-        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(float(value))]
-    return value.item() if isinstance(value, np.generic) else value
+    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return names.get(str(value), value) if isinstance(value, float) else value
 
 
 # ---- the still picture -------------------------------------------------------------------------------

@@ -168,6 +168,7 @@ function render({ model, el }) {
   function receive(message, buffers) {
     const answered = asked.findIndex((question) => question.id === message.id);
     const [question] = answered < 0 ? [] : asked.splice(answered, 1);
+    if (!asked.length) clearTimeout(patience);
     if (message.error) {
       panel.replaceChildren(h("p", { role: "alert" }, message.error));
       return pump();
@@ -188,7 +189,6 @@ function render({ model, el }) {
     if (!question) return;
     const times = { draw: timings.stroke, select: timings.unit }[question.type];
     if (times) requestAnimationFrame(() => times.push(performance.now() - question.since));
-    if (!asked.length) clearTimeout(patience);
     say(question.aloud ? shown.text : "");
     pump();
   }

@@ -211,8 +211,8 @@ def test_the_page_shows_a_unit_of_every_kind_of_layer(browser, lab):
                 maps.hover(position={"x": 6, "y": 6})
                 page.wait_for_function(f"!document.querySelectorAll('.cnn-explorer')[{number}].busy()")
                 check_panel(page, root.locator(".panel"), number, name)
-            if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):
-                root.screenshot(path=f"{folder}/explorer_{number}.png")
+                if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):  # to look at them
+                    root.locator(".panel").screenshot(path=f"{folder}/{number}_{name}.png")
     assert errors == []
 
 
