@@ -21,10 +21,7 @@ def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 
     filters, units : pairs of int
         Of the convolutions and of the two dense layers before the last.
 
-    Raises
-    ------
-    ValueError
-        If a number is not whole and positive, or the image is less than 12 pixels high or wide.
+    Raises ValueError if a number is not whole and positive, or the image is less than 12 pixels high or wide.
 
     >>> lenet5().count_params()
     61706
@@ -66,10 +63,7 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
     dtype : str
         What the layers compute with, as Keras names it.
 
-    Raises
-    ------
-    ValueError
-        If a number is not whole and positive, or the image is less than 16 pixels high or wide.
+    Raises ValueError if a number is not whole and positive, or the image is less than 16 pixels high or wide.
 
     >>> quicknet().count_params()
     80202

@@ -126,8 +126,8 @@ class TestOneCycle:
     @pytest.mark.parametrize(
         ("peak", "steps", "warmup", "message"),
         [
-            (0, 10, 0.3, "peak=0 must be above zero"),
-            (float("nan"), 10, 0.3, "peak=nan must be above zero"),
+            (0, 10, 0.3, "peak=0 must be a number above zero"),
+            (float("nan"), 10, 0.3, "peak=nan must be a number above zero"),
             (0.1, 1, 0.3, "steps=1 must be"),
             (0.1, 10.5, 0.3, "steps=10.5 must be"),
             (0.1, 10, 0, "warmup=0 must leave"),
