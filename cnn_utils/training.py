@@ -252,10 +252,15 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
 def _examples(x, y):
     """Both as arrays, checked to have one label for each example."""
+    arrays = []
     for name, values in (("x", x), ("y", y)):
-        if np.ndim(values) == 0:
-            raise ValueError(f"{name} must be an array or a list, one row for each example")
-    x, y = np.asarray(x), np.asarray(y)
+        try:
+            arrays.append(np.asarray(values))
+        except ValueError:  # rows of different lengths
+            arrays.append(np.asarray(None))
+        if arrays[-1].ndim == 0:
+            raise ValueError(f"{name} must be an array or a list, its rows of one shape")
+    x, y = arrays
     if len(x) != len(y):
         raise ValueError(f"y has {len(y)} labels for the {len(x)} examples of x: give one for each")
     return x, y
