@@ -60,9 +60,8 @@ def function_graph(function, *examples):
         try:
             concrete = function.get_concrete_function(*examples)
         except TypeError as error:
-            raise ValueError(
-                f"examples={tuple(examples)} do not fit the function: give one for each argument"
-            ) from error
+            problem = f"examples={tuple(examples)} do not fit the function: give one for each argument"
+            raise ValueError(problem) from error
     if not hasattr(getattr(concrete, "graph", None), "as_graph_def"):
         raise ValueError(f"function={function!r} has no graph: decorate a Python function with @tf.function")
     graph = concrete.graph.as_graph_def(add_shapes=True)
@@ -122,9 +121,8 @@ def read_graph(log_dir):
             graphs += [(event.wall_time, event.graph_def) for event in events if event.graph_def]
         if graphs:
             return tf.compat.v1.GraphDef.FromString(max(graphs)[1])  # the newest, as TensorBoard does
-    raise ValueError(
-        f"log_dir={str(log_dir)!r} has no graph: write one with write_function_graph or write_model_graph"
-    )
+    remedy = "write one with write_function_graph or write_model_graph"
+    raise ValueError(f"log_dir={str(log_dir)!r} has no graph: {remedy}")
 
 
 def show_tensorboard(log_dir, *, height=700):

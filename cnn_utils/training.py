@@ -79,10 +79,8 @@ def quick_fit(model, x, y, *, epochs=1, batch_size=128, peak=0.015, callbacks=No
         raise ValueError(f"y holds the label {unknown[0]}: the network has scores for 0 to {classes - 1}")
     batches = -(-len(x) // batch_size)
     if epochs * batches < 2:
-        raise ValueError(
-            f"batch_size={batch_size} takes all {len(x)} examples at once, and epochs=1: nothing is left for a "
-            "second step. Choose a smaller batch_size or more epochs"
-        )
+        once = f"batch_size={batch_size} takes all {len(x)} examples at once, and epochs={epochs}"
+        raise ValueError(f"{once}: the rate needs two steps. Choose a smaller batch_size or more epochs")
     model.compile(
         keras.optimizers.Adam(one_cycle(peak, epochs * batches), beta_1=0.7, beta_2=0.9),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
@@ -135,17 +133,12 @@ class StepHistory(keras.callbacks.Callback):
 
     ``StepHistory(x, y, every=100)`` evaluates the model on these examples after every 100 batches and each epoch;
     without examples it records what `fit` finds with its ``validation_data``. Training is the same either way.
+    ``train`` and ``validation`` are lists by name, such as ``"loss"``; under ``"step"`` the batches seen.
+
     Keras keeps sums since the epoch began; a batch's own value is what it added. What is no mean (F1 score, AUC)
     has no such value: it is recorded for validation only. With ``steps_per_execution=50``, as in `quick_fit`, a
-    value is the mean of fifty batches.
-
-    Attributes
-    ----------
-    train, validation : dict of str to list
-        Values by name, such as ``"loss"``; under ``"step"`` the number of batches seen.
-
-    Raises ValueError if ``x`` and ``y`` differ in length, or ``every`` is not a whole number above zero or has
-    no examples; in training, if several steps run at once and nobody knows how many there will be.
+    value is the mean of fifty batches. Raises ValueError if ``x`` and ``y`` differ in length, or ``every`` is no
+    whole number or has no examples; in training, if several steps run at once on data of unknown length.
     """
 
     def __init__(self, x=None, y=None, *, every=None):
@@ -189,13 +182,12 @@ class StepHistory(keras.callbacks.Callback):
         """
         window, lines = whole_number("window", window), {}
         if name in self.train:
-            steps = np.array(self.train["step"])
+            steps, values = np.array(self.train["step"]), np.array(self.train[name])
             batches = np.diff(steps, prepend=0)  # behind each value
             means = []
             for step in steps:
                 inside = (step - window < steps) & (steps <= step)
-                values = np.array(self.train[name])[inside]
-                means.append(np.average(values, weights=batches[inside]))
+                means.append(np.average(values[inside], weights=batches[inside]))
             lines["training"] = (self.train["step"], means)
         if name in self.validation:
             lines["validation"] = (self.validation["step"], self.validation[name])
@@ -222,16 +214,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     Keras' own callback writes a graph on which the Graphs tab fails (tensorboard issue 7006). This one leaves
     it out and writes those of `graphs.write_model_graph`. Its runs: layers, operations, train, validation,
-    images.
-
-    Parameters
-    ----------
-    log_dir : path
-        Best a fresh one from `graphs.log_directory`.
-    images : array (batch, height, width, channels), optional
-        Pictures to show: uint8, or floats from 0 to 1.
-    histogram_freq : int
-        Epochs between histograms of the weights; 0 for none.
+    images. ``log_dir`` is best a fresh one from `graphs.log_directory`; ``images`` are pictures to show, (batch,
+    height, width, channels), uint8 or floats from 0 to 1; ``histogram_freq`` is the number of epochs between
+    histograms of the weights, 0 for none.
 
     Raises ValueError if ``images`` are others; when training begins, if the model has no graph of layers.
     """
@@ -252,15 +237,14 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
 def _examples(x, y):
     """Both as arrays, checked to have one label for each example."""
-    arrays = []
     for name, values in (("x", x), ("y", y)):
         try:
-            arrays.append(np.asarray(values))
-        except ValueError:  # rows of different lengths
-            arrays.append(np.asarray(None))
-        if arrays[-1].ndim == 0:
+            rows = np.ndim(values)
+        except ValueError:  # of different lengths
+            rows = 0
+        if not rows:
             raise ValueError(f"{name} must be an array or a list, its rows of one shape")
-    x, y = arrays
+    x, y = np.asarray(x), np.asarray(y)
     if len(x) != len(y):
         raise ValueError(f"y has {len(y)} labels for the {len(x)} examples of x: give one for each")
     return x, y
@@ -290,10 +274,8 @@ def _batches(callback, batch):
 def _means(model, steps):
     """The metrics of a model in training that are means, by the names they have in Keras' logs."""
     if model.steps_per_execution > 1 and not steps:
-        raise ValueError(
-            f"steps_per_execution={model.steps_per_execution} hides how many batches were seen when the data do "
-            "not know their length: compile with 1, or give fit steps_per_epoch"
-        )
+        hidden = f"steps_per_execution={model.steps_per_execution} hides how many batches were seen"
+        raise ValueError(f"{hidden} in data of unknown length: compile with 1, or give fit steps_per_epoch")
     metrics = [part for metric in model.metrics for part in getattr(metric, "metrics", [metric])]
     named = zip(model.get_metrics_result(), metrics, strict=True)
     return {name: metric for name, metric in named if type(metric).result is keras.metrics.Mean.result}

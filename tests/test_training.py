@@ -84,7 +84,7 @@ class TestQuickFit:
             ({"epochs": 1.5}, "epochs=1.5 must be a whole number"),
             (
                 {"batch_size": 40},
-                "batch_size=40 takes all 40 examples at once, and epochs=1: nothing is left",
+                "batch_size=40 takes all 40 examples at once, and epochs=1: the rate needs two",
             ),
             ({"peak": "high"}, "peak='high' must be a number above zero"),
         ],

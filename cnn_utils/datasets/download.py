@@ -1,10 +1,9 @@
 """How a file is had: from the package, the reader's folder, Keras' cache or the network; whole, checked, and soon.
 
 What the cache lacks is fetched from the address Keras uses and kept there, so each finds what the other has
-downloaded. Keras' own loader waits for a silent network without limit, and writes straight to the final name,
-where a second process would read half a file. Pooch (1.9) writes whole files, but only limits the wait for each
-piece: a slow name server or a trickle held it for ever, an endless body filled the disk. The thread, the limits
-and the way back to the sample would all stay here around it, to save the few lines of `_keep`.
+downloaded. Keras' own loader waits without limit and writes straight to the final name, where a second process
+would read half a file. Pooch (1.9) was tried: a silent name server or a trickle held it for ever, an endless body
+filled the disk. The thread, the limits and the way back to the sample would stay here, around five packages more.
 """
 
 import contextlib
