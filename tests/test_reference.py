@@ -420,7 +420,7 @@ def test_inputs_are_left_alone(layer):
 def test_chunks_do_not_show(layer, monkeypatch):
     at_once = outputs_of(layer)
     for chunk_bytes in (1, 50_000):
-        monkeypatch.setattr(reference, "CHUNK_BYTES", chunk_bytes)
+        monkeypatch.setattr(reference.windows, "CHUNK_BYTES", chunk_bytes)
         for output, expected in zip(outputs_of(layer), at_once, strict=True):
             close(output, expected)
 
@@ -468,7 +468,7 @@ MEMORY = {
 
 @pytest.mark.parametrize("layer", MEMORY)
 def test_memory_beside_the_result_does_not_grow_with_the_batch(layer, monkeypatch):
-    monkeypatch.setattr(reference, "CHUNK_BYTES", 2**20)
+    monkeypatch.setattr(reference.windows, "CHUNK_BYTES", 2**20)
     for batch in (60, 240):
         x, g = np.ones((batch, 20, 20, 4), np.float32), np.ones((batch, 20, 20, 8), np.float32)
         tracemalloc.start()
