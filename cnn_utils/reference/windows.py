@@ -71,16 +71,16 @@ def chunks(x, rows, columns, held=7):
 
 def arrays(**given):
     """The arrays in one floating-point type, in the order given. A bias may be None and stays it."""
-    found = [_array(name, value) for name, value in given.items()]
-    dtype = np.result_type(*(array for array in found if array is not None))
+    names = [name for name, value in given.items() if name != "bias" or value is not None]
+    found = {name: as_array(name, given[name]) for name in names}
+    dtype = np.result_type(*found.values())
     dtype = dtype if dtype.kind == "f" else np.float64
-    return [array if array is None else array.astype(dtype, copy=False) for array in found]
+    return [found[name].astype(dtype, copy=False) if name in found else None for name in given]
 
 
-def _array(name, value):
+def as_array(name, value):
+    """``value`` as an array of real numbers, of whatever type."""
     if value is None:
-        if name == "bias":
-            return None
         raise ValueError(f"{name}=None must be an array")
     try:
         array = np.asarray(value)
