@@ -227,7 +227,7 @@ def draw_outline(axes, top, left, rows, columns, color=COLORS["highlight"]):
 def _show(axes, values, role):
     """Colour the cells: grey for negative, white for zero, the role's colour for positive."""
     _check(role in list(COLORS), f"role={role!r} must be one of {', '.join(COLORS)}")
-    values = np.ma.masked_invalid(values)
+    values = np.ma.masked_invalid(np.asarray(values, dtype=float))  # unsigned pixels have no minus
     shades = LinearSegmentedColormap.from_list(role, ["#4D4D4D", "white", COLORS[role]])
     limit = max(np.abs(values).max(), 1e-12) if values.count() else 1
     return axes.imshow(values, cmap=shades, vmin=-limit, vmax=limit)
