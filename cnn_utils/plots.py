@@ -432,7 +432,7 @@ def graph(nodes, *, notes=None, title=None, backward=None):
     notes, backward = _named("notes", notes, inputs_of), _named("backward", backward, edges)
     place, wide = _places(inputs_of), 2.3 if backward else 2.1
     columns, tallest = 1 + max(x for x, _ in place.values()), 1 + 2 * max(y for _, y in place.values())
-    lines = 2 + max((1 + str(note).count("\n") for note in notes.values()), default=0)
+    lines = (3 if backward else 2) + max((1 + str(note).count("\n") for note in notes.values()), default=0)
     figure, axes = plt.subplots(figsize=(wide * columns + 0.2, (0.3 + 0.21 * lines) * tallest + 0.4))
     boxes = {}
     for name, operation, inputs in nodes:
@@ -482,21 +482,24 @@ def _places(inputs_of):
 
 def _arrow(axes, start, end, color, aside, label=None):
     """An arrow from box to box, as many pixels to its left as ``aside`` says, and beside it a label."""
-    here, there = axes.transData.transform([start.get_position(), end.get_position()])
-    left = np.array([here[1] - there[1], there[0] - here[0]]) / np.hypot(*(there - here))
-    ends = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch(), "shrinkA": 2, "shrinkB": 2}
-    look = {"arrowstyle": "-|>", "mutation_scale": 14, "color": color, "lw": 1.3}
-    points = axes.transData.inverted().transform([here + aside * left, there + aside * left])
-    axes.add_patch(FancyArrowPatch(*points, **look, **ends))
+    start, end = start.get_bbox_patch().get_window_extent(), end.get_bbox_patch().get_window_extent()
+    here, there = (start.p0 + start.p1) / 2, (end.p0 + end.p1) / 2
+    way = (there - here) / np.hypot(*(there - here))
+    left, to_data = np.array([-way[1], way[0]]), axes.transData.inverted().transform
+    tail = here + aside * left + way * (_way_out(start, aside * left, way) + 3)
+    head = there + aside * left - way * (_way_out(end, aside * left, -way) + 3)
+    look = {"arrowstyle": "-|>", "mutation_scale": 14, "color": color, "lw": 1.3, "shrinkA": 0, "shrinkB": 0}
+    axes.add_patch(FancyArrowPatch(*to_data([tail, head]), **look))
     if label is not None:
         text = axes.text(0, 0, label, ha="center", va="center", fontsize=9.5, color=color, weight="bold")
-        size = text.get_window_extent()
-        away = aside + 3 + (abs(left[0]) * size.width + abs(left[1]) * size.height) / 2
-        middle = (
-            end.get_bbox_patch().get_window_extent().x1 + start.get_bbox_patch().get_window_extent().x0
-        ) / 2
-        on_the_way = here + (there - here) * (middle - here[0]) / (there[0] - here[0])
-        text.set_position(axes.transData.inverted().transform(on_the_way + away * left))
+        away = 3 + np.abs(left) @ text.get_window_extent().size / 2
+        text.set_position(to_data((tail + head) / 2 + away * left))
+
+
+def _way_out(box, offset, way):
+    """How far it is to the edge of a box, from this offset to its middle."""
+    to_edge = (box.size / 2 - offset * np.sign(way)) / np.maximum(np.abs(way), 1e-9)
+    return to_edge.min()
 
 
 # What is checked before anything is drawn.
