@@ -1,16 +1,8 @@
 # The course's commands. All but "help" first make .venv ready, which takes minutes once and no time after that.
 
 PYTHON ?= python3
-SETUP = $(PYTHON) .ci/setup.py $(if $(filter file,$(origin PYTHON)),,--exactly)
 
-# A notebook runs in its own folder, so a relative path would mean another place there.
-absolute = $(shell cd "$(1)" 2>/dev/null && pwd || echo "$(1)")
-ifneq ($(CNN_UTILS_DATA),)
-override CNN_UTILS_DATA := $(call absolute,$(CNN_UTILS_DATA))
-export CNN_UTILS_DATA
-endif
-
-.PHONY: help setup lab test notebooks tensorboard benchmark
+.PHONY: help setup lab tensorboard test notebooks benchmark
 
 help:
 	@echo "make lab          open JupyterLab on the first notebook"
@@ -20,18 +12,28 @@ help:
 	@echo "make benchmark    measure what the reader waits for, on the full MNIST   (ARGS=layer_speed for one part)"
 	@echo "Another Python: make PYTHON=python3.12 lab"
 
-setup:
+setup: .venv/ready
+
+.venv/ready: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed: the course needs Python 3.11 to 3.13"; exit 1; }
-	@$(SETUP)
+	@$(PYTHON) tools/setup.py $(if $(filter file,$(origin PYTHON)),,--exactly)
+
+# What no date tells: the Python in .venv is gone, the folder was moved or copied, another Python is asked for.
+ifneq ($(shell .venv/bin/python -I -c "import pip" 2>/dev/null && head -n 1 .venv/ready 2>/dev/null),$(CURDIR))
+.PHONY: .venv/ready
+endif
+ifneq ($(origin PYTHON),file)
+.PHONY: .venv/ready
+endif
 
 lab tensorboard: setup
-	@$(SETUP) $@ $(ARGS)
+	@.venv/bin/python -m tools.start $@ $(ARGS)
 
 test: setup
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	.venv/bin/python -E -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 notebooks: setup
-	.venv/bin/python -m tools.notebooks $(ARGS)
+	.venv/bin/python -E -m tools.notebooks $(ARGS)
 
 benchmark: setup
 	.venv/bin/python -m benchmarks $(ARGS)

@@ -11,15 +11,18 @@ from collections import Counter
 
 import pytest
 
-if os.environ.get("CNN_UTILS_SOURCE") != "full":
-    os.environ["CNN_UTILS_SOURCE"] = "sample"
-    os.environ.pop("CNN_UTILS_DATA", None)
+from tools import sealed
 
-if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inherit these folders
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inherit all of this
+    if os.environ.get("CNN_UTILS_SOURCE") != "full":
+        os.environ["CNN_UTILS_SOURCE"] = "sample"
+        os.environ.pop("CNN_UTILS_DATA", None)
     _scratch = tempfile.mkdtemp(prefix="cnn_utils_tests_")
     atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
-    os.environ.setdefault("CNN_UTILS_RUNS", os.path.join(_scratch, "runs"))
-    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(dir=_scratch)
+    sealed.seal(_scratch)
+    os.environ["CNN_UTILS_RUNS"] = os.path.join(
+        _scratch, "runs"
+    )  # never the reader's: notebooks empty folders in it
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,22 +6,13 @@
 
 import importlib
 import os
+import pkgutil
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-_ROOMS = (
-    "arithmetic",
-    "datasets",
-    "exercises",
-    "explorer",
-    "graphs",
-    "inspection",
-    "models",
-    "plots",
-    "reference",
-    "training",
-)
+_ROOMS = tuple(module.name for module in pkgutil.iter_modules(__path__))
 _QUIET = {"tf": "tensorflow", "keras": "keras"}
 _import_lock = threading.RLock()
 
@@ -48,22 +39,49 @@ def folder(variable, default=None):
 
     ``~`` is the home folder. A relative path starts at the project's folder, where ``make`` is typed (a notebook
     runs in its own folder), or at the working folder when the package is installed without the project.
+    Raises ValueError if there is no such home folder.
     """
     name = os.environ.get(variable) or default
     if not name:
         return None
     project = Path(__file__).resolve().parent.parent
     start = project if (project / "pyproject.toml").exists() else Path.cwd()
-    return start / Path(name).expanduser()
+    try:
+        return start / Path(name).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{variable}={name}: there is no such home folder: give a path without ~") from None
+
+
+def jupyter():
+    """The shell of the Jupyter kernel that runs this code, None elsewhere."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell if hasattr(shell, "kernel") else None
 
 
 def _import_quietly(name):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if name == "keras":
+        os.environ["KERAS_BACKEND"] = (
+            os.environ.get("KERAS_BACKEND") or "tensorflow"
+        )  # whatever keras.json says
+        _check_backend(os.environ["KERAS_BACKEND"])
     with _import_lock, _silent_stderr():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.get_logger().setLevel("ERROR")
         tensorflow.config.list_physical_devices()  # the search for a GPU logs too: let it do so now
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+    if name == "keras":  # perhaps somebody had imported it before
+        _check_backend(module.config.backend())
+        if module.config.image_data_format() != "channels_last":
+            remedy = "Set it in ~/.keras/keras.json, or keras.config.set_image_data_format('channels_last')"
+            raise ImportError(f"Keras' image_data_format must be 'channels_last' in the course. {remedy}")
+    return module
+
+
+def _check_backend(backend):
+    if backend != "tensorflow":
+        remedy = "Set KERAS_BACKEND=tensorflow in the environment, then start Python or the kernel anew"
+        raise ImportError(f"Keras' backend is {backend!r}, and the course needs 'tensorflow'. {remedy}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ the argument, its value and the rule.
 
 import math
 import operator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -70,9 +71,8 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
     if extra and isinstance(padding, str):
         raise ValueError(f"output_padding={extra} needs padding in numbers: {padding!r} fixes the size")
     if extra >= max(stride, dilation):
-        raise ValueError(
-            f"output_padding={extra} must be smaller than the stride ({stride}) or the dilation ({dilation})"
-        )
+        rule = f"must be smaller than the stride ({stride}) or the dilation ({dilation})"
+        raise ValueError(f"output_padding={extra} {rule}")
     before, after = padding_amounts(size * stride, kernel, padding, stride=stride, dilation=dilation)
     if padding == "same":
         return size * stride
@@ -80,9 +80,8 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
         return (size - 1) * stride + max(span, stride)
     output = (size - 1) * stride + span - before - after + extra
     if output < 1:
-        raise ValueError(
-            f"padding={padding} takes away too much: the result would be {output} wide, it must be 1 or more"
-        )
+        rule = f"the result would be {output} wide, it must be 1 or more"
+        raise ValueError(f"padding={padding} takes away too much: {rule}")
     return output
 
 
@@ -108,12 +107,9 @@ def padding_amounts(size, kernel, padding, *, stride=1, dilation=1):
     [(0, 0), (1, 2), (2, 2), (0, 3)]
     """
     rule = 'must be "valid", "same", a whole number, 0 or more, or a pair (before, after) of them'
-    if isinstance(padding, str):
-        if padding == "same":
-            return same_padding(size, kernel, stride=stride, dilation=dilation)
-        if padding == "valid":
-            return 0, 0
-        raise ValueError(f"padding={padding!r} {rule}")
+    words = {"valid": (0, 0), "same": same_padding(size, kernel, stride=stride, dilation=dilation)}
+    if isinstance(padding, str) and padding in words:
+        return words[padding]
     return pair("padding", padding, minimum=0, rule=rule)
 
 
@@ -128,12 +124,13 @@ def receptive_field(layers):
     >>> receptive_field([(5, 1), (2, 2), (5, 1), (2, 2)])
     ReceptiveField(size=16, jump=4)
     """
+    rule = "must be (kernel, stride) or (kernel, stride, dilation)"
+    if not isinstance(layers, Iterable):
+        raise ValueError(f"layers={layers!r} must be a list, in which each layer {rule}")
     size = jump = 1
     for layer in layers:
         if not isinstance(layer, (tuple, list)) or len(layer) not in (2, 3):
-            raise ValueError(
-                f"layers holds {layer!r}: it must be (kernel, stride) or (kernel, stride, dilation)"
-            )
+            raise ValueError(f"layers holds {layer!r}: it {rule}")
         kernel, stride, dilation = (*layer, 1)[:3]
         size += (_span(kernel, dilation) - 1) * jump
         jump *= whole_number("stride", stride)
@@ -207,10 +204,10 @@ def pair(name, value, minimum=1, rule=None):
     if not isinstance(value, (tuple, list)):
         return (whole_number(name, value, minimum, rule),) * 2
     try:
-        first, second = (whole_number(name, part, minimum) for part in value)
-    except ValueError:
+        first, second = value
+        return whole_number(name, first, minimum), whole_number(name, second, minimum)
+    except ValueError:  # of three parts, too
         raise ValueError(f"{name}={value!r} {rule}") from None
-    return first, second
 
 
 def place_windows(size, window, padding, *, stride=1, dilation=1, name="kernel", measure="wide"):

@@ -6,7 +6,6 @@ TensorBoard's Graphs tab opens on the first run that has a graph, so each graph 
 import itertools
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import cnn_utils
@@ -19,10 +18,7 @@ def log_directory(name):
     It stands in ``$CNN_UTILS_RUNS`` when that is set, else in ``runs/`` beside the package's pyproject.toml,
     else in ``./runs``. What it held is deleted, so running a notebook twice leaves one run.
 
-    Raises
-    ------
-    ValueError
-        If ``name`` could lead out of the folder of runs, or if the folder cannot be made.
+    Raises ValueError if ``name`` could lead out of the folder of runs, or if the folder cannot be made.
 
     >>> log_directory("../elsewhere")
     Traceback (most recent call last):
@@ -31,9 +27,9 @@ def log_directory(name):
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"name={name!r}: use letters, digits, '-', '_' and '.', after a letter or digit")
     folder = cnn_utils.folder("CNN_UTILS_RUNS", "runs") / name
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise ValueError(f"name={name!r}: {folder} is a link or a file, where a folder should be")
     try:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise ValueError(f"name={name!r}: {folder} is a link or a file, where a folder should be")
         if folder.exists():
             shutil.rmtree(folder)  # links inside are removed, not followed
         folder.mkdir(parents=True)
@@ -48,16 +44,9 @@ def function_graph(function, *examples):
     The output copies that tracing appends are dropped. An argument that is only renamed, as in
     ``w1 = tf.identity(x, name="w1")``, becomes the node ``w1`` itself.
 
-    Parameters
-    ----------
-    function : tf.function or ConcreteFunction
-    *examples : arrays, numbers or tf.TensorSpec
-        One for each argument; none if the function has an ``input_signature`` or is concrete.
-
-    Raises
-    ------
-    ValueError
-        If ``function`` is not a `tf.function`, or cannot be traced with these examples.
+    ``examples`` are arrays, numbers or `tf.TensorSpec`, one for each argument; none if the function has an
+    ``input_signature`` or is concrete. Raises ValueError if ``function`` is not a `tf.function`, or cannot be
+    traced with these examples.
 
     >>> @tf.function
     ... def square(x):
@@ -71,9 +60,8 @@ def function_graph(function, *examples):
         try:
             concrete = function.get_concrete_function(*examples)
         except TypeError as error:
-            raise ValueError(
-                f"examples={tuple(examples)} do not fit the function: give one for each argument"
-            ) from error
+            problem = f"examples={tuple(examples)} do not fit the function: give one for each argument"
+            raise ValueError(problem) from error
     if not hasattr(getattr(concrete, "graph", None), "as_graph_def"):
         raise ValueError(f"function={function!r} has no graph: decorate a Python function with @tf.function")
     graph = concrete.graph.as_graph_def(add_shapes=True)
@@ -85,16 +73,9 @@ def function_graph(function, *examples):
 def model_graph(model, view="layers"):
     """Turn a built Sequential or Functional model into a GraphDef whose names are the layers' names.
 
-    Parameters
-    ----------
-    view : "layers" or "operations"
-        One node per layer, its output shape and its number of parameters as attributes; or the operations
-        that run in prediction, as ``layer/operation``. A layer used a second time is there again, ``name_2``.
-
-    Raises
-    ------
-    ValueError
-        If the model is of another kind or does not know its input shape yet, or if ``view`` is another word.
+    ``view="layers"`` has one node per layer, its output shape and its number of parameters as attributes;
+    ``"operations"`` what runs in prediction, as ``layer/operation``. A layer used a second time is there again,
+    ``name_2``. Raises ValueError if the model is of another kind or does not know its input shape yet.
 
     >>> model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2, name="scores")])
     >>> nodes(model_graph(model))
@@ -125,32 +106,32 @@ def write_model_graph(model, log_dir):
 def read_graph(log_dir):
     """Read back the GraphDef on which TensorBoard opens: that of the first run in ``log_dir`` that has one.
 
-    Raises ValueError if no run in ``log_dir`` has a graph.
+    Raises ValueError if no run in ``log_dir`` has a graph, or a file on the way to it is damaged.
     """
     log_dir = Path(log_dir)
-    for run in sorted({log_dir, *(file.parent for file in log_dir.rglob("*.tfevents.*"))}):
-        files = [str(file) for file in run.glob("*.tfevents.*")]
-        records = tf.data.TFRecordDataset(files).as_numpy_iterator() if files else []
-        events = [tf.compat.v1.Event.FromString(record) for record in records]
-        graphs = [(event.wall_time, event.graph_def) for event in events if event.graph_def]
+    for run in sorted({file.parent for file in log_dir.rglob("*.tfevents.*")}):
+        graphs = []
+        for file in run.glob("*.tfevents.*"):
+            try:
+                records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
+            except tf.errors.OpError as error:
+                problem = f"log_dir={str(log_dir)!r}: {file} is damaged: run the cell that writes it again"
+                raise ValueError(problem) from error
+            events = [tf.compat.v1.Event.FromString(record) for record in records]
+            graphs += [(event.wall_time, event.graph_def) for event in events if event.graph_def]
         if graphs:
             return tf.compat.v1.GraphDef.FromString(max(graphs)[1])  # the newest, as TensorBoard does
-    raise ValueError(
-        f"log_dir={str(log_dir)!r} has no graph: write one with write_function_graph or write_model_graph"
-    )
+    remedy = "write one with write_function_graph or write_model_graph"
+    raise ValueError(f"log_dir={str(log_dir)!r} has no graph: {remedy}")
 
 
 def show_tensorboard(log_dir, *, height=700):
     """Show TensorBoard under the cell, on what ``log_dir`` holds now; call it again for newer logs.
 
     Unlike the magic ``%tensorboard``, this starts no process and writes no file: the server is a thread of the
-    notebook's kernel, ends with it however it ends, and answers this machine only. Where nobody watches
-    (nbconvert, a test, a script) it prints how to see TensorBoard instead.
-
-    Raises
-    ------
-    ValueError
-        If ``log_dir`` holds no logs.
+    notebook's kernel, ends with it however it ends, and answers this machine only. A folder has one server: the
+    next call takes its place. Where nobody watches (nbconvert, a test, a script) it prints how to see
+    TensorBoard instead. Raises ValueError if ``log_dir`` holds no logs.
 
     >>> show_tensorboard("empty")
     Traceback (most recent call last):
@@ -175,19 +156,31 @@ def nodes(graph):
 
 def _someone_watches():
     """Whether a person runs this cell in Jupyter: nbconvert, nbval and papermill say that they take no input."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    request = shell.get_parent() if hasattr(shell, "kernel") else {}
-    return bool(request.get("content", {}).get("allow_stdin"))
+    shell = cnn_utils.jupyter()
+    return bool(shell and shell.get_parent().get("content", {}).get("allow_stdin"))
+
+
+_servers = {}  # by folder
 
 
 def _serve(log_dir):
     """Start TensorBoard in a thread, on this machine's own address, and return that; all logs are read first."""
     from tensorboard import program
 
-    local = ["--host=127.0.0.1", "--port=0"]  # any port that is free
+    folder, port = Path(log_dir).resolve(), 0  # any port that is free
+    if folder in _servers:
+        port = _servers[folder].server_port
+        _servers[folder].shutdown()
+        _servers[folder].server_close()
+
+    def remember(*arguments):
+        _servers[folder] = program.create_port_scanning_werkzeug_server(*arguments)
+        return _servers[folder]
+
+    local = ["--host=127.0.0.1", f"--port={port}"]
     at_once = ["--load_fast=false", "--reload_task=blocking", "--reload_interval=0"]
-    server = program.TensorBoard()
-    server.configure(argv=["tensorboard", f"--logdir={Path(log_dir).absolute()}", *local, *at_once])
+    server = program.TensorBoard(server_class=remember)
+    server.configure(argv=["tensorboard", f"--logdir={folder}", *local, *at_once])
     return server.launch()
 
 

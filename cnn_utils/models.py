@@ -15,16 +15,9 @@ def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 
     pads 28x28 images by 2 where LeNet-5 took 32x32. Source: LeCun, Bottou, Bengio & Haffner, "Gradient-based
     learning applied to document recognition" (1998), section II.B.
 
-    Parameters
-    ----------
-    input_shape : (height, width, channels)
-    filters, units : pairs of int
-        Of the convolutions and of the two dense layers before the last.
-
-    Raises
-    ------
-    ValueError
-        If a number is not whole and positive, or the image is less than 12 pixels high or wide.
+    ``input_shape`` is (height, width, channels); ``filters`` and ``units`` are pairs, of the convolutions and of
+    the two dense layers before the last. Raises ValueError if a number is not whole and positive, or the image
+    is less than 12 pixels high or wide.
 
     >>> lenet5().count_params()
     61706
@@ -57,19 +50,9 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
     With ``dtype="mixed_bfloat16"`` the layers compute with half the bits; that is only faster on processors
     with instructions for it. Weights and logits are float32 either way. Train it with `training.quick_fit`.
 
-    Parameters
-    ----------
-    input_shape : (height, width, channels)
-    filters : pair of int
-    units : int
-        Of the dense layer before the last.
-    dtype : str
-        What the layers compute with, as Keras names it.
-
-    Raises
-    ------
-    ValueError
-        If a number is not whole and positive, or the image is less than 16 pixels high or wide.
+    ``input_shape`` is (height, width, channels); ``filters`` are a pair; ``units`` is the size of the dense layer
+    before the last; ``dtype`` is what the layers compute with, as Keras names it. Raises ValueError if a number
+    is not whole and positive, or the image is less than 16 pixels high or wide.
 
     >>> quicknet().count_params()
     80202

@@ -1,11 +1,13 @@
 """The few lines that every training cell shares: a validation split, the learning rate, what to watch."""
 
-import sys
+import math
+import numbers
 import time
 from pathlib import Path
 
 import numpy as np
 
+import cnn_utils
 from cnn_utils import graphs, keras, tf
 from cnn_utils.arithmetic import whole_number
 
@@ -19,8 +21,7 @@ def split(x, y, held_out, *, seed=0):
     >>> len(x_train), len(x_val), bool((y_val == x_val**2).all())
     (3, 2, True)
     """
-    if len(x) != len(y):
-        raise ValueError(f"y has {len(y)} labels for the {len(x)} examples of x: give one for each")
+    x, y = _examples(x, y)
     if whole_number("held_out", held_out) >= len(x):
         raise ValueError(f"held_out={held_out} leaves nothing to train on: there are {len(x)} examples")
     order = np.random.default_rng(seed).permutation(len(x))
@@ -35,28 +36,20 @@ def one_cycle(peak, steps, *, warmup=0.3):
     Keras' own, so a saved model loads without this package. Source: Smith & Topin, "Super-convergence" (2018,
     arXiv:1708.07120), where the way down is a line too; the cosine is from "SGDR" (arXiv:1608.03983).
 
-    Parameters
-    ----------
-    peak : float
-    steps : int
-        Batches in the whole training: epochs times batches per epoch.
-    warmup : float
-        Part of the steps spent climbing, between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        If ``peak`` is not positive, ``steps`` is below 2, or ``warmup`` leaves no step for one of the slopes.
+    ``steps`` are the batches of the whole training, epochs times batches per epoch; ``warmup`` is the part of
+    them spent climbing. Raises ValueError if ``peak`` is not a number above zero, ``steps`` is below 2, or
+    ``warmup`` leaves no step for one of the slopes.
 
     >>> rate = one_cycle(0.01, 100, warmup=0.25)
     >>> [round(float(rate(step)), 4) for step in (0, 25, 62.5, 100)]
     [0.0004, 0.01, 0.005, 0.0]
     """
-    climb = round(whole_number("steps", steps, 2) * warmup)
-    if not peak > 0:
-        raise ValueError(f"peak={peak} must be above zero")
+    steps = whole_number("steps", steps, 2)
+    if not _is_number(peak) or peak <= 0:
+        raise ValueError(f"peak={peak!r} must be a number above zero")
+    climb = round(steps * warmup) if _is_number(warmup) else 0
     if not 0 < climb < steps:
-        raise ValueError(f"warmup={warmup} must leave at least one of steps={steps} for each slope")
+        raise ValueError(f"warmup={warmup!r} must leave at least one of steps={steps} for each slope")
     return keras.optimizers.schedules.CosineDecay(
         peak / 25, steps - climb, warmup_target=peak, warmup_steps=climb
     )
@@ -70,24 +63,30 @@ def quick_fit(model, x, y, *, epochs=1, batch_size=128, peak=0.015, callbacks=No
     classes), so that the loss does not chase certainty. Fifty steps run for one call from Python. No metric is
     computed on the way: measure afterwards. Source of the smoothing: Szegedy et al. (arXiv:1512.00567), section 7.
 
-    Parameters
-    ----------
-    x, y : images (count, height, width, channels), labels (count,)
-        Labels are whole numbers from 0 up.
-    peak : float
-        Highest learning rate.
-
-    Returns Keras' history of the training; raises ValueError if ``x`` and ``y`` differ in length.
+    ``x`` are images (count, height, width, channels), ``y`` their labels (count,), whole numbers from 0 up;
+    ``peak`` is the highest learning rate. Returns Keras' history of the training. Raises ValueError if ``x`` and
+    ``y`` differ in length, a label is none of the network's classes, or there are fewer than two batches.
     """
-    if len(x) != len(y):
-        raise ValueError(f"y has {len(y)} labels for the {len(x)} examples of x: give one for each")
-    steps = epochs * -(-len(x) // batch_size)
+    x, y = _examples(x, y)
+    epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size)
+    classes = model.output_shape[-1]
+    if y.ndim != 1:
+        raise ValueError(
+            f"y has shape {y.shape}: give one label for each example, such as one_hot.argmax(axis=1)"
+        )
+    unknown = y[~np.isin(y, np.arange(classes))]
+    if unknown.size:
+        raise ValueError(f"y holds the label {unknown[0]}: the network has scores for 0 to {classes - 1}")
+    batches = -(-len(x) // batch_size)
+    if epochs * batches < 2:
+        once = f"batch_size={batch_size} takes all {len(x)} examples at once, and epochs={epochs}"
+        raise ValueError(f"{once}: the rate needs two steps. Choose a smaller batch_size or more epochs")
     model.compile(
-        keras.optimizers.Adam(one_cycle(peak, steps), beta_1=0.7, beta_2=0.9),
+        keras.optimizers.Adam(one_cycle(peak, epochs * batches), beta_1=0.7, beta_2=0.9),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
-        steps_per_execution=min(50, steps // epochs),
+        steps_per_execution=min(50, batches),
     )
-    targets = keras.utils.to_categorical(y, model.output_shape[-1])
+    targets = keras.utils.to_categorical(y, classes)
     return model.fit(x, targets, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=callbacks)
 
 
@@ -107,7 +106,7 @@ class Progress(keras.callbacks.Callback):
         now = time.perf_counter()
         if self.display and now - self.shown > 0.2:  # five times a second
             self.shown = now
-            self._show(self._line(logs, f"batch {batch + 1}/{self.params['steps'] or '?'}"))
+            self._show(self._line(logs, f"batch {_batches(self, batch)}/{self.params['steps'] or '?'}"))
 
     def on_epoch_end(self, epoch, logs=None):
         self.lines.append(self._line(logs))
@@ -118,52 +117,92 @@ class Progress(keras.callbacks.Callback):
 
     def _line(self, logs, *parts):
         names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
-        numbers = [f"{name.replace('val_', 'validation ')} {logs[name]:.3f}" for name in names]
+        for name in names:
+            numbers = " ".join(f"{value:.3f}" for value in np.ravel(logs[name]))
+            shown = f"validation {name[4:]}" if name.startswith("val_") else name
+            parts = (*parts, f"{shown} {numbers}")
         seconds = f"{time.perf_counter() - self.began:.0f} s"
-        return " · ".join([f"epoch {self.epoch}/{self.params['epochs']}", *parts, *numbers, seconds])
+        return " · ".join([f"epoch {self.epoch}/{self.params['epochs']}", *parts, seconds])
 
     def _show(self, *current):
         self.display.update({"text/plain": "\n".join([*self.lines, *current])}, raw=True)
 
 
 class StepHistory(keras.callbacks.Callback):
-    """Record loss and metrics of every batch, and of the validation set after every epoch.
+    """Record loss and metrics of every batch, and of the validation set after every epoch or more often.
 
-    Keras reports means since the epoch began; a batch's own value is recovered from two neighbouring means, to
-    about four decimals. (A smaller last batch of an epoch comes out nearer to the mean than it was.)
+    ``StepHistory(x, y, every=100)`` evaluates the model on these examples after every 100 batches and each epoch;
+    without examples it records what `fit` finds with its ``validation_data``. Training is the same either way.
+    ``train`` and ``validation`` are lists by name, such as ``"loss"``; under ``"step"`` the batches seen.
 
-    Attributes
-    ----------
-    train, validation : dict of str to list
-        Values by name, such as ``"loss"``; under ``"step"`` the number of batches seen.
+    Keras keeps sums since the epoch began; a batch's own value is what it added. What is no mean (F1 score, AUC)
+    has no such value: it is recorded for validation only. With ``steps_per_execution=50``, as in `quick_fit`, a
+    value is the mean of fifty batches. Raises ValueError if ``x`` and ``y`` differ in length, or ``every`` is no
+    whole number or has no examples; in training, if several steps run at once on data of unknown length.
     """
 
+    def __init__(self, x=None, y=None, *, every=None):
+        super().__init__()
+        self.examples = None if x is None and y is None else _examples(x, y)
+        self.every = math.inf if every is None else whole_number("every", every)
+        if every is not None and self.examples is None:
+            raise ValueError(f"every={every} needs examples to evaluate: StepHistory(x, y, every={every})")
+        self.on_train_begin()
+
     def on_train_begin(self, logs=None):
-        self.train, self.validation, self.steps, self._means = {"step": []}, {"step": []}, 0, {}
+        self.train, self.validation, self.steps, self._means = {"step": []}, {"step": []}, 0, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._before, self._sums = self.steps, {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        values = {name: (batch + 1) * mean - batch * self._means.get(name, 0) for name, mean in logs.items()}
-        self._means = dict(logs)
-        self._record(self.train, {name: round(value, 4) for name, value in values.items()})
+        self._means = self._means or _means(self.model, self.params["steps"])
+        earlier, self.steps = self.steps, self._before + _batches(self, batch)
+        values = {}
+        for name, metric in self._means.items():
+            sums = np.array([metric.total, metric.count], "float64")
+            total, count = sums - self._sums.get(name, 0)
+            values[name] = float(total / count) if count else math.nan
+            self._sums[name] = sums
+        self._record(self.train, values)
+        if self.steps // self.every > earlier // self.every:
+            self._evaluate()
 
     def on_epoch_end(self, epoch, logs=None):
-        validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-        self._record(self.validation, validation)
+        values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
+        if self.examples is None and values:
+            self._record(self.validation, values)
+        elif self.examples is not None and self.validation["step"][-1:] != [self.steps]:
+            self._evaluate()
 
     def curves(self, name, *, window=25):
-        """Lines to draw: the running mean of ``window`` training batches, and validation after each epoch.
+        """Lines to draw: the running mean over ``window`` training batches, and the validation values.
 
-        Raises ValueError if nothing was recorded under ``name``.
+        Raises ValueError if nothing was recorded under ``name``, or ``window`` is not a whole number above zero.
         """
-        if name not in self.train:
-            raise ValueError(f"name={name!r} was not recorded: choose from {sorted(self.train)}")
-        values = self.train[name]
-        means = [np.mean(values[max(0, end - window) : end]) for end in range(1, len(values) + 1)]
-        lines = {"training": (self.train["step"], means)}
+        window, lines = whole_number("window", window), {}
+        if name in self.train:
+            steps, values = np.array(self.train["step"]), np.array(self.train[name])
+            batches = np.diff(steps, prepend=0)  # behind each value
+            means = []
+            for step in steps:
+                inside = (step - window < steps) & (steps <= step)
+                means.append(np.average(values[inside], weights=batches[inside]))
+            lines["training"] = (self.train["step"], means)
         if name in self.validation:
             lines["validation"] = (self.validation["step"], self.validation[name])
+        if name == "step" or not lines:
+            recorded = sorted({*self.train, *self.validation} - {"step"})
+            raise ValueError(f"name={name!r} was not recorded: choose from {recorded}")
         return lines
+
+    def _evaluate(self):
+        """Evaluate, in the middle of an epoch perhaps, and leave the model's running sums as they were."""
+        sums = [variable.numpy() for variable in self.model.metrics_variables]
+        found = self.model.evaluate(*self.examples, batch_size=256, verbose=0, return_dict=True)
+        for variable, value in zip(self.model.metrics_variables, sums, strict=True):
+            variable.assign(value)
+        self._record(self.validation, found)
 
     def _record(self, table, values):
         for name, value in {"step": self.steps, **values}.items():
@@ -175,28 +214,16 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     Keras' own callback writes a graph on which the Graphs tab fails (tensorboard issue 7006). This one leaves
     it out and writes those of `graphs.write_model_graph`. Its runs: layers, operations, train, validation,
-    images.
+    images. ``log_dir`` is best a fresh one from `graphs.log_directory`; ``images`` are pictures to show, (batch,
+    height, width, channels), uint8 or floats from 0 to 1; ``histogram_freq`` is the number of epochs between
+    histograms of the weights, 0 for none.
 
-    Parameters
-    ----------
-    log_dir : path
-        Best a fresh one from `graphs.log_directory`.
-    images : array (batch, height, width, channels), optional
-        Pictures to show: uint8, or floats from 0 to 1.
-    histogram_freq : int
-        Epochs between histograms of the weights; 0 for none.
-
-    Raises
-    ------
-    ValueError
-        If ``images`` has another shape; when training begins, if the model has no graph of layers.
+    Raises ValueError if ``images`` are others; when training begins, if the model has no graph of layers.
     """
 
     def __init__(self, log_dir, *, images=None, histogram_freq=0):
         super().__init__(str(log_dir), write_graph=False, histogram_freq=histogram_freq)
-        if images is not None and np.ndim(images) != 4:
-            raise ValueError(f"images has shape {np.shape(images)}: give (batch, height, width, channels)")
-        self.images = images
+        self.images = None if images is None else _pictures(images)
 
     def on_train_begin(self, logs=None):
         graphs.write_model_graph(self.model, self.log_dir)
@@ -208,9 +235,56 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_train_begin(logs)
 
 
+def _examples(x, y):
+    """Both as arrays, checked to have one label for each example."""
+    for name, values in (("x", x), ("y", y)):
+        try:
+            rows = np.ndim(values)
+        except ValueError:  # of different lengths
+            rows = 0
+        if not rows:
+            raise ValueError(f"{name} must be an array or a list, its rows of one shape")
+    x, y = np.asarray(x), np.asarray(y)
+    if len(x) != len(y):
+        raise ValueError(f"y has {len(y)} labels for the {len(x)} examples of x: give one for each")
+    return x, y
+
+
+def _pictures(images):
+    images = np.asarray(images)
+    if images.ndim != 4 or not images.size or images.shape[3] not in (1, 3, 4):
+        shape = "(batch, height, width, channels), with 1, 3 or 4 channels"
+        raise ValueError(f"images has shape {images.shape}: give {shape}")
+    if images.dtype != np.uint8 and not (images.dtype.kind == "f" and 0 <= images.min() <= images.max() <= 1):
+        raise ValueError(
+            f"images are {images.dtype} from {images.min()} to {images.max()}: give uint8, or floats from 0 to 1"
+        )
+    return images
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _batches(callback, batch):
+    """Batches of this epoch so far. Keras counts on to the end of an execution that was cut short."""
+    return min(batch + 1, callback.params["steps"] or math.inf)
+
+
+def _means(model, steps):
+    """The metrics of a model in training that are means, by the names they have in Keras' logs."""
+    if model.steps_per_execution > 1 and not steps:
+        hidden = f"steps_per_execution={model.steps_per_execution} hides how many batches were seen"
+        raise ValueError(f"{hidden} in data of unknown length: compile with 1, or give fit steps_per_epoch")
+    metrics = [part for metric in model.metrics for part in getattr(metric, "metrics", [metric])]
+    named = zip(model.get_metrics_result(), metrics, strict=True)
+    return {name: metric for name, metric in named if type(metric).result is keras.metrics.Mean.result}
+
+
 def _display_handle():
     """Jupyter's handle to an output that can change; None in a terminal."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if not hasattr(shell, "kernel"):
+    if not cnn_utils.jupyter():
         return None
-    return sys.modules["IPython"].display.display({"text/plain": ""}, raw=True, display_id=True)
+    from IPython.display import display
+
+    return display({"text/plain": ""}, raw=True, display_id=True)

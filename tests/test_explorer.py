@@ -1,6 +1,7 @@
 """The explorer without a browser: its arguments, what it tells the page, and its still picture."""
 
 import base64
+import json
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from cnn_utils import inspection, keras
 from cnn_utils.explorer import LayerExplorer
+from tests import networks
 
 L = keras.layers
 
@@ -58,7 +60,7 @@ def test_a_unit_selected_in_code_is_explained_and_sent_to_the_page(explorer, mod
     expected = inspection.explain(model, IMAGES[0], "conv", (4, 5), 2)
     assert repr(explorer.explain()) == repr(expected)
     message, (patch, kernel, products, activations) = explorer.sent.pop()
-    assert (message["id"], message["unit"]["unit"], message["unit"]["channel"]) == (None, (4, 5), 2)
+    assert (message["id"], tuple(message["unit"]["unit"]), message["unit"]["channel"]) == (None, (4, 5), 2)
     np.testing.assert_allclose(np.frombuffer(patch, "f4"), expected.patch.ravel(), rtol=1e-6)
     np.testing.assert_allclose(np.frombuffer(kernel, "f4"), expected.kernel.ravel(), rtol=1e-6)
     np.testing.assert_allclose(np.frombuffer(products, "f4"), expected.products.ravel(), rtol=1e-6)
@@ -89,8 +91,6 @@ def test_the_page_can_pick_an_image_and_point_at_a_unit(explorer):
 
 
 def test_a_message_is_plain_json(explorer):
-    import json
-
     for layer in explorer._steps:
         explorer.select(layer)
         json.dumps(explorer.sent.pop()[0], allow_nan=False)
@@ -153,6 +153,9 @@ def test_the_figure_outlines_the_window_in_the_layer_before_and_the_field_in_the
         ({"image": np.zeros((0, 8, 8))}, r"image has shape \(0, 8, 8\)"),
         ({"class_names": ["a"]}, "class_names has 1 names: the model has 4 outputs"),
         ({"layers": ["conv", "nope"]}, "layers names nope: the model has .*, conv, pool"),
+        ({"layers": "conv"}, r"layers='conv' must be a list of names, such as \['conv'\]"),
+        ({"image": np.full((8, 8), 255)}, "image is int64, 0 to 255: .* image / 255"),
+        ({"image": np.full((8, 8), np.nan)}, "image .* holds values that are no finite numbers"),
     ],
 )
 def test_arguments_that_do_not_fit_the_model_are_errors(model, options, message):
@@ -164,6 +167,66 @@ def test_a_layer_it_cannot_explain_is_named():
     model = keras.Sequential([L.Input((4, 4, 1)), L.GaussianNoise(0.1, name="noise")])
     with pytest.raises(ValueError, match="layer 'noise' is a GaussianNoise"):
         LayerExplorer(model)
+
+
+@pytest.mark.parametrize("build", networks.EVERY_KIND, ids=lambda build: build.__name__)
+def test_every_kind_of_layer_has_its_card_its_numbers_and_its_picture(build):
+    model = build()
+    image = np.random.default_rng(2).random(model.input_shape[1:])
+    explorer = LayerExplorer(model, image)
+    sent = []
+    explorer.send = lambda message, buffers=None: sent.append((message, buffers))
+    np.testing.assert_array_equal(explorer.image, image.astype("float32"))
+    for card in explorer._spec["layers"]:
+        assert card["says"] and (card["caption"] or card["name"] == "tanh")
+        explorer.select(card["name"])
+        json.dumps(sent[-1][0], allow_nan=False)
+        assert explorer.figure().subfigs[1].get_suptitle() == repr(explorer.explain())
+    drawn = ask_bare(explorer, sent, type="draw", buffers=[np.zeros(model.input_shape[1:], "f4").tobytes()])
+    assert drawn["reason"] == "draw" and explorer.image.sum() == 0
+
+
+def ask_bare(explorer, sent, *, buffers, **question):
+    explorer._handle_custom_msg({"id": "q", **question}, buffers)
+    return sent[-1][0]
+
+
+def test_an_image_given_as_a_vector_is_drawn_as_a_square(model):
+    (input_card, hidden, *_) = LayerExplorer(networks.dense_only())._spec["layers"]
+    assert input_card["layout"] == {"rows": 7, "cols": 7, "tiles": 1, "across": 1}
+    assert hidden["layout"] == {"rows": 6, "cols": 4, "tiles": 1, "across": 1}
+
+
+def test_page_and_picture_place_the_maps_alike(explorer):
+    cards = {card["name"]: card["layout"] for card in explorer._spec["layers"]}
+    assert cards["conv"] == {"rows": 6, "cols": 6, "tiles": 3, "across": 2}
+    pictures = [axes.get_images()[0].get_array() for axes in explorer.figure().subfigs[0].axes]
+    conv = explorer._values["conv"] / np.abs(explorer._values["conv"]).max()
+    np.testing.assert_allclose(pictures[1][:6, 7:13], conv[..., 1], rtol=1e-6)
+    np.testing.assert_allclose(pictures[1][7:13, :6], conv[..., 2], rtol=1e-6)
+
+
+def test_what_cannot_be_explained_is_said_on_the_page(explorer, monkeypatch):
+    monkeypatch.setattr(
+        inspection, "explain", lambda *_, **__: (_ for _ in ()).throw(ValueError("layer 'conv'"))
+    )
+    explorer._handle_custom_msg(
+        {"id": "q", "type": "select", "layer": "conv", "unit": None, "channel": None}, []
+    )
+    assert explorer.sent.pop()[0] == {"id": "q", "error": "layer 'conv'"}
+
+
+def test_infinity_travels_as_javascript_writes_it(model):
+    weights = model.get_weights()
+    model.get_layer("conv").bias.assign([np.inf, -np.inf, np.nan])
+    explorer = LayerExplorer(model, IMAGES)
+    explorer.sent = []
+    explorer.send = lambda message, buffers=None: explorer.sent.append(message)
+    for channel, expected in enumerate(("Infinity", 0.0, "NaN")):
+        explorer.select("conv", (1, 1), channel)
+        json.dumps(explorer.sent[-1], allow_nan=False)
+        assert explorer.sent[-1]["unit"]["activation"] == expected
+    model.set_weights(weights)
 
 
 def test_the_page_asks_nothing_of_another_host():

@@ -1,7 +1,12 @@
 """Graphs as TensorBoard would open them: the names in the code, an edge where a value flows."""
 
+import json
+import re
 import threading
+import urllib.request
+from types import SimpleNamespace
 
+import IPython
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -225,6 +230,20 @@ def test_the_newest_of_several_graphs_is_read(tmp_path):
     assert [name for name, _, _ in graphs.nodes(graphs.read_graph(tmp_path))] == ["last", "only"]
 
 
+def test_a_damaged_file_is_named(tmp_path):
+    graphs.write_function_graph(named, tmp_path, 2.0, 3.0)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for content in (
+        whole[:-7],
+        whole[:100] + bytes([whole[100] ^ 1]) + whole[101:],
+        b"a file of another kind",
+    ):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^log_dir='{tmp_path}': {file} is damaged: run the cell"):
+            graphs.read_graph(tmp_path)
+
+
 def subclassed():
     class Net(keras.Model):
         def call(self, x):
@@ -317,6 +336,19 @@ class TestLogDirectory:
         with pytest.raises(ValueError, match="^name='x': .*cannot be emptied"):
             graphs.log_directory("x")
 
+    @pytest.mark.parametrize("name", ["x" * 256, "y" * 4000])
+    def test_says_when_a_name_is_too_long(self, name):
+        with pytest.raises(ValueError, match="^name='[xy]*': .* cannot be emptied: File name too long$"):
+            graphs.log_directory(name)
+
+    def test_says_when_there_is_no_such_home_folder(self, monkeypatch):
+        monkeypatch.setenv("CNN_UTILS_RUNS", "~nobody-of-this-name/runs")
+        problem = (
+            "^CNN_UTILS_RUNS=~nobody-of-this-name/runs: there is no such home folder: give a path without ~$"
+        )
+        with pytest.raises(ValueError, match=problem):
+            graphs.log_directory("x")
+
     def test_stands_beside_pyproject_unless_told_otherwise(self, monkeypatch):
         monkeypatch.delenv("CNN_UTILS_RUNS")
         folder = cnn_utils.folder("CNN_UTILS_RUNS", "runs")
@@ -331,12 +363,40 @@ class TestLogDirectory:
         assert graphs.log_directory("x") == tmp_path / "runs" / "x"
 
 
-def test_tensorboard_is_not_started_where_nobody_watches(tmp_path, capsys):
+@pytest.mark.parametrize("allow_stdin", [None, False])
+def test_tensorboard_is_not_started_where_nobody_watches(allow_stdin, tmp_path, monkeypatch, capsys):
+    if allow_stdin is not None:  # a kernel that runs for nbconvert
+        in_jupyter(monkeypatch, allow_stdin)
     graphs.write_function_graph(named, tmp_path, 1.0, 2.0)
     before = set(threading.enumerate())
     graphs.show_tensorboard(tmp_path)
     assert set(threading.enumerate()) == before
     assert capsys.readouterr().out.endswith("make tensorboard\n")
+
+
+@pytest.mark.filterwarnings("ignore:html5lib")  # inside TensorBoard
+def test_a_folder_has_one_tensorboard_and_each_call_shows_what_is_there_now(tmp_path, monkeypatch, capsys):
+    in_jupyter(monkeypatch, True)
+    monkeypatch.setattr(graphs, "_servers", {})
+    before = set(threading.enumerate())
+    addresses = []
+    for run in ("first", "second", "third"):
+        graphs.write_function_graph(named, tmp_path / run, 1.0, 2.0)
+        graphs.show_tensorboard(tmp_path if run == "first" else str(tmp_path / "first" / ".."))
+        addresses += re.findall(r"http://127\.0\.0\.1:\d+/", capsys.readouterr().out)
+        with urllib.request.urlopen(f"{addresses[-1]}data/runs") as answer:
+            assert set(json.load(answer)) == {path.name for path in tmp_path.iterdir()}
+    assert len(addresses) == 3 and len(set(addresses)) == 1
+    serving = {thread for thread in set(threading.enumerate()) - before if thread.name == "TensorBoard"}
+    assert len(serving) == 1
+    graphs._servers[tmp_path.resolve()].shutdown()
+
+
+def in_jupyter(monkeypatch, allow_stdin):
+    """A kernel's shell, as far as it is asked."""
+    request = {"content": {"allow_stdin": allow_stdin}}
+    shell = SimpleNamespace(kernel=None, get_parent=lambda: request)
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
 
 
 def test_tensorboard_on_an_empty_folder_says_what_to_do(tmp_path):

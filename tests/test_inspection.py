@@ -1,23 +1,21 @@
 """Every number an explanation shows, against what Keras computes."""
 
+import ast
+import functools
 import gc
+import re
 import weakref
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnn_utils import inspection, keras, tf
+from cnn_utils import inspection, keras, models, tf
+from tests import networks
+from tests.networks import randomised
 
 L = keras.layers
-
-
-def randomised(model, seed=0, positive=False):
-    """Give every weight, and the statistics of batch normalisation, a random value."""
-    rng = np.random.default_rng(seed)
-    for weight in model.weights:
-        values = rng.normal(size=weight.shape) * 0.5
-        weight.assign(np.abs(values) + 0.1 if positive or "variance" in weight.path else values)
-    return model
 
 
 def image_for(model, seed=1):
@@ -30,7 +28,7 @@ def sequential(*layers, shape=(9, 8, 2), seed=0, positive=False):
 
 def as_unit(place):
     """An index into a layer's output, as (unit, channel)."""
-    return (place, None) if len(place) == 1 else (place[:2], place[2])
+    return (place, None) if len(place) == 1 else (place[:2], (*place, 0)[2])
 
 
 def check_units(model, image, units=6, seed=2):
@@ -43,14 +41,15 @@ def check_units(model, image, units=6, seed=2):
             place = tuple(int(rng.integers(n)) for n in output.shape)
             e = inspection.explain(model, image, step.name, *as_unit(place), values=values)
             assert (e.unit, e.channel) == as_unit(place)
-            assert e.activation == pytest.approx(output[place], rel=1e-4, abs=1e-5), (step.name, place)
-            assert e.output == output[place]
+            if step.precision == "float32":
+                assert e.activation == pytest.approx(output[place], rel=1e-4, abs=1e-5), (step.name, place)
+            assert e.output == output[place] and abs(e.activation - e.output) <= e.tolerance
             if e.kernel is not None:
                 assert e.patch.shape == e.kernel.shape == e.products.shape
                 assert (e.patch * e.kernel).sum() + (e.bias or 0) == pytest.approx(e.pre_activation)
             if e.scores is not None:
                 share = e.exponentials[place[-1]] / e.exponentials.sum()
-                assert share == pytest.approx(output[place], rel=1e-4)
+                assert share == pytest.approx(output[place], rel=1e-4, abs=e.tolerance)
 
 
 LAYERS = {
@@ -77,6 +76,24 @@ LAYERS = {
     "batch normalisation": lambda: [L.BatchNormalization(), L.BatchNormalization(scale=False, center=False)],
     "batch normalisation of a vector": lambda: [L.Flatten(), L.BatchNormalization()],
     "zero padding": lambda: [L.ZeroPadding2D(((1, 2), (0, 3))), L.Conv2D(2, 3)],
+    "leaky ReLU": lambda: [L.LeakyReLU(), L.Activation("leaky_relu"), L.Activation("relu6")],
+    "activation given as a layer": lambda: [
+        L.Conv2D(2, 3, activation=L.LeakyReLU(0.1)),
+        L.Dense(4, L.ReLU(0.4)),
+    ],
+    "activation of TensorFlow": lambda: [
+        L.Conv2D(2, 3, activation=tf.nn.relu),
+        L.Conv2D(2, 3, activation=tf.nn.leaky_relu),
+        L.Dense(3, tf.nn.softmax),
+    ],
+    "rescaling": lambda: [L.Rescaling(1 / 255, offset=-0.5), L.Rescaling([2.0, 3.0], offset=[0.5, -1.0])],
+    "reshape": lambda: [
+        L.Reshape((12, 4, 3)),
+        L.Conv2D(2, 3),
+        L.Reshape((40,)),
+        L.Reshape((8, 5)),
+        L.Flatten(),
+    ],
 }
 
 
@@ -110,6 +127,144 @@ def test_units_of_random_networks_have_the_value_keras_computes(seed):
     x = L.Dense(6, activation="relu")(L.Dropout(0.3)(L.Flatten()(x)))
     model = randomised(keras.Model(inputs, L.Dense(4)(x)), seed)
     check_units(model, image_for(model, seed))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("build", networks.EVERY_KIND, ids=lambda build: build.__name__)
+def test_every_kind_of_layer_has_the_value_keras_computes_in_every_precision(build, dtype):
+    model = build(dtype)
+    check_units(model, image_for(model), units=12)
+
+
+def test_the_networks_hold_every_kind_of_layer():
+    layers = {
+        type(step.layer).__name__ for build in networks.EVERY_KIND for step in inspection.steps(build())
+    }
+    assert layers - {"NoneType"} == set(inspection.KINDS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_no_right_explanation_is_flagged_in_thousands_of_units(dtype):
+    """Positive numbers are the worst case: no error cancels, every partial sum is as large as it can be."""
+    options = {"dtype": dtype}
+    layers = [
+        L.Conv2D(16, 3, padding="same", **options),
+        L.DepthwiseConv2D(7, padding="same", **options),
+        L.BatchNormalization(**options),
+        L.AveragePooling2D(5, strides=2, **options),
+        L.Conv2D(24, 5, activation="relu", **options),
+        L.Dense(12, activation="tanh", **options),
+        L.GlobalAveragePooling2D(**options),
+        L.Dense(300, activation="sigmoid", **options),
+        L.Dense(20, activation="softmax", **options),
+    ]
+    model = keras.Sequential([L.Input((20, 20, 3)), *layers])
+    for seed, positive in enumerate((True, False)):
+        randomised(model, seed, positive)
+        image = image_for(model) / 100  # float16 ends at 65504
+        check_units(model, np.abs(image) if positive else image, units=40, seed=seed)
+
+
+def test_a_half_precision_network_fresh_from_training_is_explained():
+    rng = np.random.default_rng(0)
+    model = models.quicknet(dtype="mixed_bfloat16")
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = rng.random((64, 28, 28, 1))
+    model.fit(images, rng.integers(10, size=64), epochs=2, verbose=0)
+    check_units(model, images[0], units=40)
+    assert inspection.explain(model, images[0], "conv2").precision == "bfloat16"
+
+
+def small():
+    return sequential(L.Conv2D(3, 3, name="c"), L.Flatten(), L.Dense(4, name="d"))
+
+
+CHANGES = {
+    "activation replaced": lambda model: setattr(model.get_layer("c"), "activation", keras.activations.relu),
+    "lora": lambda model: (model.get_layer("c").enable_lora(2), model.get_layer("d").enable_lora(1)),
+    "precision": lambda model: setattr(model.get_layer("d"), "dtype_policy", "mixed_bfloat16"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_layer_changed_after_the_first_look_is_explained_as_it_is_now(name):
+    model = small()
+    image = image_for(model)
+    check_units(model, image, units=2)
+    CHANGES[name](model)
+    randomised(model, seed=4)
+    for layer, value in zip(
+        model.layers, list(inspection.activations(model, image).values())[1:], strict=False
+    ):
+        expected = keras.Model(model.inputs[0], layer.output)(image[None])
+        np.testing.assert_allclose(value, tf.cast(expected, tf.float32)[0], rtol=1e-4, atol=1e-4)
+    check_units(model, image)
+
+
+def test_an_option_of_an_activation_layer_may_change_too():
+    model = sequential(L.Conv2D(3, 3, activation=L.ReLU(), name="c"))
+    check_units(model, image_for(model))
+    model.get_layer("c").activation.max_value = 0.1
+    assert inspection.activations(model, image_for(model))["c"].max() == pytest.approx(0.1)
+    check_units(model, image_for(model))
+
+
+def test_a_quantized_layer_is_refused_also_after_the_first_look():
+    model = small()
+    inspection.steps(model)
+    model.get_layer("d").quantize("int8")
+    with pytest.raises(ValueError, match="layer 'd' is quantized to int8"):
+        inspection.steps(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_an_explanation_that_is_not_the_models_own_value_is_an_error(dtype, monkeypatch):
+    model = randomised(keras.Sequential([L.Input((8, 8, 1)), L.Conv2D(2, 3, dtype=dtype, name="c")]))
+    values = inspection.activations(model, image_for(model))
+    row, col, channel = (int(i) for i in np.unravel_index(values["c"].argmin(), values["c"].shape))
+    assert values["c"][row, col, channel] < -1
+    values["c"] = np.maximum(values["c"], 0)  # as if an activation had been put in behind its back
+    with pytest.raises(ValueError, match=r"layer 'c' is not explained: .* gives -\d.*, the model 0, and"):
+        inspection.explain(model, None, "c", (row, col), channel, values=values)
+
+
+def test_the_most_active_unit_may_be_minus_infinite():
+    model = sequential(L.Flatten(), L.Dense(3, name="d"))
+    model.get_layer("d").bias.assign([-np.inf] * 3)
+    e = inspection.explain(model, image_for(model), "d", 2)
+    assert (e.unit, e.output, e.activation) == ((2,), -np.inf, -np.inf)
+    model.get_layer("d").bias.assign([np.nan] * 3)
+    assert np.isnan(inspection.explain(model, image_for(model), "d", 1).activation)
+
+
+def test_a_kind_of_layer_is_one_record(monkeypatch):
+    """Cropping is not in the table: with a record it has windows, fields, numbers and words, and nothing else."""
+
+    def cropped(layer, shape):
+        return tuple(inspection.Axis(before=-amounts[0]) for amounts in layer.cropping)
+
+    record = replace(inspection.KINDS["ZeroPadding2D"], name="cropping", axes=cropped)
+    model = sequential(L.Cropping2D(((1, 2), (0, 3)), name="cropped"), L.Conv2D(2, 3))
+    with pytest.raises(ValueError, match="layer 'cropped' is a Cropping2D"):
+        inspection.steps(model)
+    monkeypatch.setitem(inspection.KINDS, "Cropping2D", record)
+    check_units(model, image_for(model))
+    assert inspection.explain(model, image_for(model), "cropped", (0, 0), 0).receptive_field.rows == (1, 2)
+
+
+def test_no_kind_of_layer_is_named_outside_its_record():
+    package = Path(inspection.__file__).parent.parent
+    kinds = {kind.name for kind in inspection.KINDS.values()} | set(inspection.KINDS)
+    assert {"conv", "batch_norm", "Rescaling"} <= kinds
+    python = {*package.glob("inspection/*.py"), *package.glob("explorer/*.py")}
+    for file in python - {package / "inspection" / "layers.py"}:
+        words = {
+            node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)
+        }
+        assert words & kinds <= {"input", "activation", "InputLayer", "Softmax"}, file
+    page = (package / "explorer" / "explorer.js").read_text()
+    words = set(re.findall(r"\w+(?=[\"'`]|:)", page))
+    assert words & kinds <= {"input", "activation"}
 
 
 def test_activations_are_those_of_the_model_layer_by_layer():
@@ -286,12 +441,37 @@ def test_an_explanation_reads_as_one_line():
         (("c", (0, 0), 3), "channel=3 does not fit: c has 3 channels, counted from 0"),
         (("d", 2), r"unit=\(2,\) does not fit: d is a vector of 2 units"),
         (("d", 1, 0), "channel=0 does not fit: d is a vector"),
+        (("c", (1.5, 2)), r"unit=\(1.5, 2\) does not fit"),
+        (("c", "ab"), r"unit=\('a', 'b'\) does not fit"),
+        (("c", (True, 1)), r"unit=\(True, 1\) does not fit"),
+        (("c", (0, 1, 2)), r"unit=\(0, 1, 2\) does not fit"),
+        (("c", (0, 0), 1.0), "channel=1.0 does not fit"),
+        (("c", None, -1), "channel=-1 does not fit"),
+        ((["c"],), r"layer=\['c'\] is not in the model"),
     ],
 )
 def test_a_unit_that_is_not_there_is_an_error(options, message):
     model = sequential(L.Conv2D(3, 3, name="c"), L.Flatten(name="f"), L.Dense(2, name="d"))
     with pytest.raises(ValueError, match=message):
         inspection.explain(model, image_for(model), *options)
+
+
+def test_a_unit_of_a_network_of_vectors_is_explained():
+    model = sequential(L.Dense(5, "relu", name="d"), shape=(49,))
+    check_units(model, image_for(model))
+    e = inspection.explain(model, image_for(model), "d", 3)
+    assert e.receptive_field == ((0, 1), (0, 1), (0, 49)) and e.patch.shape == (49,)
+
+
+def test_an_image_may_come_without_channels():
+    model = sequential(L.Rescaling(0.5), L.ReLU(), L.Reshape((7, 6, 1)), L.Conv2D(2, 3), shape=(7, 6))
+    check_units(model, image_for(model))
+    check_units(sequential(L.Flatten(), L.Dense(2), shape=(7, 6)), image_for(model))
+    for layer in (L.Dense(3, name="x"), L.BatchNormalization(name="x"), L.Softmax(name="x")):
+        with pytest.raises(
+            ValueError, match=r"layer 'x' reads \(7, 6\): it must be \(rows, columns, channels\)"
+        ):
+            inspection.steps(sequential(layer, shape=(7, 6)))
 
 
 class Conv2D(L.Conv2D):
@@ -307,12 +487,52 @@ class Conv2D(L.Conv2D):
         (lambda: L.Conv2D(2, 3, activation="gelu", name="c"), "layer 'c' has activation='gelu'"),
         (lambda: L.Softmax(axis=1, name="s"), "layer 's' has axis=1"),
         (lambda: L.BatchNormalization(axis=1, name="b"), "layer 'b' has axis=1"),
-        (lambda: L.Reshape((8, 18), name="r"), "layer 'r' is a Reshape"),
+        (lambda: L.Concatenate(axis=1, name="k"), "layer 'k' has axis=1"),
+        (lambda: L.Reshape((4, 4, 3, 3), name="r"), r"layer 'r' gives \(4, 4, 3, 3\)"),
+        (lambda: L.Dense(2, activation=relu, name="d"), "layer 'd' has activation='relu': only linear, relu"),
+        (lambda: L.Dense(2, activation=L.PReLU(), name="d"), "layer 'd' has activation=<PReLU"),
+        (lambda: L.Dense(2, activation=L.Softmax(axis=1), name="d"), "layer 'd' has axis=1"),
+        (
+            lambda: L.Dense(2, functools.partial(tf.nn.leaky_relu, alpha=0.3), name="d"),
+            "activation=functools",
+        ),
+        (lambda: L.Dense(2, activation=lambda x: x, name="d"), "layer 'd' has activation='<lambda>'"),
+        (lambda: L.Activation(L.Dense(2), name="a"), "layer 'a' has activation=<Dense"),
+        (lambda: L.MaxPooling2D(2, data_format="channels_first", name="p"), "layer 'p' has data_format"),
+        (lambda: L.Rescaling(np.ones((8, 2)), name="s"), "layer 's' scales by place"),
+        (lambda: L.Conv1D(2, 3, name="c"), "layer 'c' is a Conv1D"),
+        (lambda: L.Cropping2D(1, name="c"), "layer 'c' is a Cropping2D"),
     ],
 )
 def test_a_layer_without_an_explanation_is_named(layer, message):
+    inputs = L.Input((9, 8) if "Conv1D" in message else (9, 8, 2))
+    layer = layer()
     with pytest.raises(ValueError, match=message):
-        inspection.steps(sequential(layer()))
+        inspection.steps(keras.Model(inputs, layer([inputs, inputs] if layer.name == "k" else inputs)))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda x: L.Dropout(0.5, name="d")(x, training=True), "layer 'd' is called with training=True"),
+        (
+            lambda x: L.BatchNormalization(name="b")(x, training=True),
+            "layer 'b' is called with training=True",
+        ),
+        (lambda x: L.Softmax(name="s")(x, mask=L.ReLU()(x)), "layer 's' is called with mask="),
+        (lambda x: L.Add(name="a")([x, L.GlobalMaxPooling2D(keepdims=True)(x)]), "layer 'a' adds shapes"),
+        (lambda x: x + x, "is a Add, which has no explanation here"),
+    ],
+)
+def test_a_call_without_an_explanation_is_named(call, message):
+    inputs = L.Input((4, 4, 2))
+    with pytest.raises(ValueError, match=message):
+        inspection.steps(keras.Model(inputs, call(inputs)))
+
+
+def relu(x):
+    """A reader's own function: what it computes is unknown, whatever its name."""
+    return -x
 
 
 def test_a_model_without_one_input_of_fixed_size_and_one_output_is_an_error():
@@ -331,3 +551,15 @@ def test_an_image_of_another_shape_is_an_error():
         assert inspection.activations(model, np.ones(shape))["f"].shape == (16,)
     with pytest.raises(ValueError, match=r"image has shape \(4, 5\): the model's input is \(4, 4, 1\)"):
         inspection.activations(model, np.ones((4, 5)))
+    with pytest.raises(ValueError, match="that is 2 images, give one"):
+        inspection.activations(model, np.ones((2, 4, 4)))
+    with pytest.raises(ValueError, match="values are not those of this model"):
+        inspection.explain(model, np.ones((4, 4)), "f", values={})
+    for wrong in (
+        np.full((4, 4), np.nan),
+        np.full((4, 4), -np.inf),
+        np.full((4, 4), "a"),
+        np.full((4, 4), 1j),
+    ):
+        with pytest.raises(ValueError, match="holds values that are no finite numbers"):
+            inspection.activations(model, wrong)

@@ -1,8 +1,13 @@
-"""The course's networks: shapes and counts as `arithmetic` predicts, and weights that survive saving."""
+"""The course's networks: shapes and counts as `arithmetic` predicts, weights that survive saving, the right Keras."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+import cnn_utils
 from cnn_utils import keras, models
 from cnn_utils.arithmetic import conv_output_size, conv_parameters, dense_parameters, pool_output_size
 
@@ -106,3 +111,41 @@ def test_the_smallest_image_that_quicknet_takes_leaves_one_pixel():
     assert models.quicknet((16, 16, 1)).get_layer("pool2").output.shape == (None, 1, 1, 32)
     with pytest.raises(ValueError, match="input_shape height=15 must be 16 or more"):
         models.quicknet((15, 16, 1))
+
+
+class TestKerasSetUpOtherwise:
+    def run(self, code, **settings):
+        environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment | settings, capture_output=True, text=True
+        )
+
+    def test_another_backend_in_the_environment_is_named_with_the_remedy(self):
+        done = self.run("from cnn_utils import models", KERAS_BACKEND="jax")
+        assert done.stderr.splitlines()[-1] == (
+            "ImportError: Keras' backend is 'jax', and the course needs 'tensorflow'. "
+            "Set KERAS_BACKEND=tensorflow in the environment, then start Python or the kernel anew"
+        )
+
+    def test_keras_json_cannot_change_the_backend_but_its_image_format_is_named(self, tmp_path):
+        (tmp_path / "keras.json").write_text('{"backend": "jax", "image_data_format": "channels_first"}')
+        code = (
+            "try:\n    from cnn_utils import keras\n"
+            "except ImportError as error:\n    print(error)\n"
+            "import keras\n"
+            "keras.config.set_image_data_format('channels_last')\n"
+            "from cnn_utils import models\n"
+            "print(keras.config.backend(), models.lenet5().count_params())"
+        )
+        done = self.run(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+        problem, works = done.stdout.splitlines()
+        assert problem.startswith("Keras' image_data_format must be 'channels_last' in the course. Set it in")
+        assert "keras.config.set_image_data_format('channels_last')" in problem
+        assert works == "tensorflow 61706"
+
+    def test_another_backend_imported_before_is_named(self, monkeypatch):
+        monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+        with pytest.raises(
+            ImportError, match="^Keras' backend is 'torch', and the course needs 'tensorflow'"
+        ):
+            cnn_utils._import_quietly("keras")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cnn_utils import plots
+from tests.oracles import bad_input_is_named
 
 IMAGE = np.arange(25).reshape(5, 5)
 KERNEL = np.array([[1, 0], [0, -1]])
@@ -37,11 +38,6 @@ def test_a_grid_shows_every_number_of_its_array():
 def test_a_grid_never_shows_a_negative_zero():
     _, (axes,) = plots.grids([np.array([-0.0, 0.5])])
     assert numbers(axes) == ["0.00", "0.50"]
-
-
-def test_a_grid_of_three_dimensions_is_refused():
-    with pytest.raises(ValueError, match=r"arrays.*\(2, 2, 2\)"):
-        plots.grids([np.zeros((2, 2, 2))])
 
 
 def test_a_step_outlines_the_window_and_leaves_later_outputs_blank():
@@ -99,6 +95,21 @@ def test_signed_pictures_are_centred_on_zero_and_others_use_their_own_range():
     assert frames.flat[1].images[0].get_clim() == (2, 5)
 
 
+def test_colour_pictures_show_their_own_colours_beside_grayscale_ones():
+    pixels = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    _, frames = plots.images([pixels, pixels / 255, pixels[None, :, :, :1]], signed=[False, False, True])
+    for axes, expected in zip(frames.flat, (pixels, pixels / 255, pixels[:, :, 0]), strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), expected)
+    assert frames.flat[2].images[0].get_clim() == (-33, 33)
+
+
+def test_a_pixel_that_is_nan_stays_blank():
+    picture = np.array([[np.nan, 2.0], [5.0, -3.0]])
+    _, frames = plots.images([picture, picture], signed=[False, True])
+    assert [axes.images[0].get_array().mask.sum() for axes in frames.flat] == [1, 1]
+    assert [axes.images[0].get_clim() for axes in frames.flat] == [(-3, 5), (-5, 5)]
+
+
 def test_a_matrix_labels_its_cells_but_not_the_zeros():
     _, axes = plots.matrix(np.array([[5, 0], [2, 7]]), numbers=True, row_labels="ab", column_labels="cd")
     assert numbers(axes) == ["5", "2", "7"]
@@ -112,6 +123,14 @@ def test_curves_draws_each_line_under_its_name():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
 
 
+def test_a_band_has_the_colour_of_its_line_and_reaches_from_low_to_high():
+    lines = {"one": ([0, 1], [2, 3]), "two": ([0, 1], [4, 5])}
+    _, axes = plots.curves(lines, bands={"two": ([3, 3], [5, 8])})
+    (band,) = axes.collections
+    assert matplotlib.colors.same_color(band.get_facecolor()[0, :3], axes.lines[1].get_color())
+    assert band.get_datalim(axes.transData).extents.tolist() == [0, 3, 1, 8]
+
+
 def test_a_graph_draws_every_node_once_and_every_edge_to_the_right():
     nodes = [("a", "Input", ()), ("b", "Input", ()), ("c", "Mul", ("a", "b")), ("d", "Add", ("c", "a"))]
     _, axes = plots.graph(nodes, notes={"c": "6.0"})
@@ -123,6 +142,39 @@ def test_a_graph_draws_every_node_once_and_every_edge_to_the_right():
     assert (
         len([patch for patch in axes.patches if isinstance(patch, matplotlib.patches.FancyArrowPatch)]) == 4
     )
+
+
+SEVEN = [
+    ("w1", "Placeholder", ()),
+    ("w2", "Placeholder", ()),
+    ("w3", "Cos", ("w1",)),
+    ("w4", "Sin", ("w1",)),
+    ("w5", "Mul", ("w3", "w4")),
+    ("w6", "RealDiv", ("w1", "w2")),
+    ("w7", "AddV2", ("w5", "w6")),
+]
+BACK = {(name, source): f"{name[1]}.{source[1]}00" for name, _, inputs in SEVEN for source in inputs}
+
+
+@pytest.mark.parametrize("notes", [None, {f"w{i}": "1.000\n∂ 0.500" for i in range(1, 8)}])
+def test_arrows_back_run_from_the_later_node_to_the_earlier_with_labels_that_cover_nothing(notes):
+    figure, axes = plots.graph(SEVEN, notes=notes, backward=BACK)
+    figure.draw_without_rendering()
+    boxes = {text.get_text().split("\n")[0]: text for text in axes.texts}
+    arrows = [patch for patch in axes.patches if isinstance(patch, matplotlib.patches.FancyArrowPatch)]
+    back = [a for a in arrows if matplotlib.colors.same_color(a.get_edgecolor(), plots.COLORS["gradient"])]
+    assert len(back) == len(BACK) == 8 and len(arrows) == 16
+    for (later, earlier), arrow in zip(BACK, back, strict=True):
+        start, end = axes.transData.transform(arrow.get_path().vertices[:3:2])
+        for name, point in ((later, start), (earlier, end)):
+            box = boxes[name].get_bbox_patch().get_window_extent()
+            assert box.padded(6).contains(*point) and not box.contains(*point)
+    covered = [boxes[name].get_bbox_patch().get_window_extent() for name, _, _ in SEVEN]
+    for label in BACK.values():
+        extent = boxes[label].get_window_extent()
+        assert extent.count_overlaps(covered) == 0, label
+        assert axes.get_window_extent().count_contains([extent.min, extent.max]) == 2, label
+        covered.append(extent)
 
 
 def test_descent_draws_the_path_from_start_to_end():
@@ -150,3 +202,100 @@ def test_colours_survive_in_grey():
     assert abs(luminance["input"] - luminance["kernel"]) > 0.2
     assert abs(luminance["kernel"] - luminance["highlight"]) > 0.15
     assert abs(luminance["input"] - luminance["gradient"]) > 0.2
+
+
+# Bad input.
+
+grids, step, film, images, curves = (
+    plots.grids,
+    plots.convolution_step,
+    plots.filmstrip,
+    plots.images,
+    plots.curves,
+)
+OUTPUT, PICTURE, LINE = np.zeros((4, 4)), np.ones((4, 4)), {"a": ([0, 1], [1, 2])}
+NODES = [("a", "Input", ()), ("b", "Cos", ("a",))]
+
+
+def descent(cost=lambda a, b: a**2 + b**2 + 1, path=((0, 1),), xlim=(-1, 1)):
+    plots.descent(cost, path, xlim=xlim, ylim=(-1, 1), xlabel="a", ylabel="b")
+
+
+REFUSED = [
+    (lambda: grids(5), "arrays=5 must be a list"),
+    (lambda: grids([]), "arrays holds 0: it must hold 1 to 48"),
+    (lambda: grids([[]]), "arrays has shape (1, 0): it must be (rows, columns) or (columns,), not empty"),
+    (lambda: grids([[[1, 2], [3]]]), "arrays is ragged"),
+    (lambda: grids(["digit"]), "arrays holds <U5: it must hold real numbers"),
+    (lambda: grids([np.zeros((2, 2, 2))]), "arrays has shape (2, 2, 2): it must be (rows, columns)"),
+    (lambda: grids([np.zeros((100, 99))]), "arrays has shape (100, 99): numbers have room in 16 rows"),
+    (lambda: grids([np.zeros((4, 20))] * 3), "arrays are 60 cells wide together: numbers have room in 48"),
+    (lambda: grids([IMAGE], roles="inptu"), "role='inptu' must be one of input, kernel, output, gradient"),
+    (lambda: grids([IMAGE], roles=[["input"]]), "role=['input'] must be one of"),
+    (lambda: grids([IMAGE], roles=["input", "kernel"]), "roles holds 2: it must hold 1"),
+    (lambda: grids([IMAGE], ["a", "b"]), "titles holds 2: it must hold 1"),
+    (lambda: grids([IMAGE], marks=[(0, 0, 2, 2)]), "marks=0 must be a list"),
+    (lambda: grids([IMAGE] * 2, marks=[[]]), "marks holds 1: it must hold 2"),
+    (lambda: grids([IMAGE], marks=[[(0, 0, 2)]]), "marks holds 3: it must hold 4"),
+    (lambda: grids([IMAGE], marks=[[(0, -1, 2, 2)]]), "marks=-1 must be a whole number, 0 or more"),
+    (lambda: grids([IMAGE], marks=[[(4, 4, 2, 2)]]), "must be (row, column, height, width) inside (5, 5)"),
+    (lambda: grids([IMAGE], between=["="]), "between holds 1: it must hold 0"),
+    (lambda: grids([IMAGE], decimals=-1), "decimals=-1 must be a whole number, 0 or more"),
+    (lambda: step(IMAGE, KERNEL, -1, 0, OUTPUT), "row=-1 must be a whole number, 0 or more"),
+    (lambda: step(IMAGE, KERNEL, 0, 0.5, OUTPUT), "column=0.5 must be a whole number"),
+    (lambda: step(IMAGE, KERNEL, 4, 0, OUTPUT), "window=(4, 0, 2, 2) must be (row, column, height, width)"),
+    (lambda: step(IMAGE, KERNEL, 0, 0, IMAGE), "output has shape (5, 5): it must be (4, 4), one number"),
+    (lambda: step(KERNEL, IMAGE, 0, 0, OUTPUT), "kernel=5 does not fit: the input is 2 wide"),
+    (lambda: step(IMAGE[None], KERNEL, 0, 0, OUTPUT), "image has shape (1, 5, 5)"),
+    (lambda: film(IMAGE, KERNEL, OUTPUT, stride=0), "stride=0 must be a whole number, 1 or more"),
+    (lambda: film(IMAGE, KERNEL, OUTPUT, stride=2), "output has shape (4, 4): it must be (2, 2)"),
+    (lambda: film(np.eye(9), KERNEL, np.eye(8)), "output has shape (8, 8): a filmstrip has room for 36"),
+    (lambda: plots.windows(5, 7), "kernel=7 does not fit: the input is 5 wide"),
+    (lambda: plots.windows(-5, 3), "size=-5 must be a whole number, 1 or more"),
+    (lambda: plots.windows(5, 3, padding=-1), 'padding=-1 must be "valid", "same"'),
+    (lambda: plots.windows(3, 3, padding=4, transposed=True), "padding=4 takes away too much"),
+    (lambda: plots.windows(1000, 3), "size=1000 with its padding is too wide: 64 pixels have room"),
+    (lambda: images(PICTURE), "pictures holds the shape (4,): it must be (height, width)"),
+    (lambda: images([]), "pictures holds 0: it must hold 1 to 400"),
+    (lambda: images([PICTURE] * 401), "pictures holds 401"),
+    (lambda: images([np.ones((2, 4, 4, 3))]), "pictures holds the shape (2, 4, 4, 3)"),
+    (lambda: images([PICTURE * np.inf]), "pixels must be finite; nan stays blank"),
+    (lambda: images([PICTURE * np.nan]), "pictures holds inf, or nothing but nan"),
+    (lambda: images([np.full((4, 4, 3), 1.5)]), "colours from 1.5 to 1.5 must be integers from 0 to 255 or"),
+    (lambda: images([np.full((4, 4, 3), 256)]), "colours from 256 to 256 must be"),
+    (lambda: images([np.ones((4, 4, 3))], signed=True), "signed: a colour picture has no values below zero"),
+    (lambda: images([PICTURE], signed=[True, False]), "signed holds 2: it must hold 1"),
+    (lambda: images([PICTURE], columns=0), "columns=0 must be a whole number, 1 or more"),
+    (lambda: images([PICTURE], scale="big"), "scale='big' must be a number of inches, above zero"),
+    (lambda: images([np.ones((1000, 2))]), "200 inches are not enough"),
+    (lambda: plots.matrix([1, 2]), "values has shape (2,): it must be (rows, columns), not empty"),
+    (lambda: plots.matrix([[1, np.nan]]), "values holds nan or inf: every cell must be a finite number"),
+    (lambda: plots.matrix(IMAGE, row_labels="abc"), "row_labels holds 3: it must hold 5"),
+    (lambda: plots.matrix(IMAGE, role="loss"), "role='loss' must be one of"),
+    (lambda: plots.matrix(np.eye(50), numbers=True), "(50, 50): numbers have room in up to 1600 cells"),
+    (lambda: curves([1, 2]), "lines must be a dict of name to (x, y), and not empty"),
+    (lambda: curves({}), "lines must be a dict"),
+    (lambda: curves({"a": [1, 2, 3]}), "lines['a'] holds 3: it must hold 2"),
+    (lambda: curves({"a": (3, [1, 2])}), "lines['a'] must have as many x as y, 2"),
+    (lambda: curves({"a": ([0, 1], [1, 2, 3])}), "lines['a'] must have as many x as y, 3"),
+    (lambda: curves({"a": ([0, 1], [[1, 2]] * 2)}), "lines['a'] has shape (2, 2)"),
+    (lambda: curves({"a": ([0, 1], [0, 1])}, log=True), "lines['a'] holds 0: with log=True every y must be"),
+    (lambda: curves(LINE, styles={"b": {}}), "styles names 'b': it must be one of ['a']"),
+    (lambda: curves(LINE, bands={"a": ([0, 1], [1])}), "bands['a'] must have as many x as y, 1"),
+    (lambda: curves(LINE, bands={"a": ([-1, 1], [1, 2])}, log=True), "bands['a'] holds -1: with log=True"),
+    (lambda: curves(LINE, marks=["here"]), "marks=['here'] must be a dict"),
+    (lambda: curves(LINE, size=3), "size=3 must be a list"),
+    (lambda: descent(path=[1, 2]), "path has shape (2,): it must be (steps, 2), not empty"),
+    (lambda: descent(path=[(1, 2, 3)]), "path has shape (1, 3): it must be (steps, 2)"),
+    (lambda: descent(cost=lambda a, b: -(a**2)), "it must be finite, and positive somewhere"),
+    (lambda: descent(cost=lambda a, b: 1.0), "cost has shape (): it must be one number for each pair"),
+    (lambda: descent(xlim=(1, 1)), "xlim=(1, 1) must be (low, high), the lower one first"),
+    (lambda: plots.graph([]), "nodes holds 0: it must hold 1 to 200"),
+    (lambda: plots.graph([("a", "Input")]), "nodes holds 2: it must hold 3"),
+    (lambda: plots.graph(NODES[1:]), "nodes: 'b' reads 'a', which must come before it"),
+    (lambda: plots.graph(NODES[:1] * 2), "nodes: 'a' must stand there once"),
+    (lambda: plots.graph([("a", "Input", 3)]), "nodes=3 must be a list"),
+    (lambda: plots.graph(NODES, notes={"c": "1"}), "notes names 'c': it must be one of ['a', 'b']"),
+    (lambda: plots.graph(NODES, backward={("a", "b"): "1"}), "it must be one of [('b', 'a')]"),
+]
+test_bad_input_is_named_with_its_value_and_the_rule = bad_input_is_named(REFUSED)

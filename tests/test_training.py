@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorflow import io, make_ndarray
 
-from cnn_utils import datasets, graphs, keras, models, training
+from cnn_utils import datasets, graphs, keras, models, tf, training
 
 from .test_graphs import two_branches
 
@@ -33,6 +33,13 @@ def functional():
     return keras.Model(x, keras.layers.Dense(3, name="scores")(keras.layers.Flatten(name="flat")(x)))
 
 
+def tiny(size=12):
+    """A network that is quickly made ready: most of a short training is TensorFlow's look at the model."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((size, size, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    return compiled(keras.Sequential(layers))
+
+
 def fit(model, callback, **options):
     """Two epochs of three batches, validated on the same 48 images; returns what Keras recorded."""
     x, y = data()
@@ -53,15 +60,40 @@ class TestQuickFit:
 
     def test_the_rate_has_come_down_to_zero_after_the_last_step(self):
         x, y = data(40, size=16)
-        model = models.quicknet((16, 16, 1), 3)
+        model = tiny(16)
         training.quick_fit(model, x, y, epochs=2, batch_size=16)
         assert model.optimizer.iterations == 6  # 16, 16 and 8 images, twice
         assert float(model.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
 
-    def test_labels_must_match(self):
+    def test_two_batches_are_enough(self):
+        x, y = data(6, size=16)
+        history = training.quick_fit(tiny(16), x.tolist(), y.tolist(), epochs=2)
+        assert np.isfinite(history.history["loss"]).all()
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"y": np.zeros(39, int)}, "y has 39 labels for the 40 examples of x"),
+            ({"y": np.eye(3)[np.arange(40) % 3]}, r"y has shape \(40, 3\): give one label for each example"),
+            ({"y": np.arange(40) % 3 - 1}, "y holds the label -1: the network has scores for 0 to 2"),
+            ({"y": np.arange(40) % 4}, "y holds the label 3: the network has scores for 0 to 2"),
+            ({"y": np.full(40, 0.5)}, "y holds the label 0.5: the network"),
+            ({"y": np.full(40, np.nan)}, "y holds the label nan: the network"),
+            ({"y": 1}, "y must be an array or a list"),
+            ({"batch_size": 0}, "batch_size=0 must be a whole number"),
+            ({"epochs": 1.5}, "epochs=1.5 must be a whole number"),
+            (
+                {"batch_size": 40},
+                "batch_size=40 takes all 40 examples at once, and epochs=1: the rate needs two",
+            ),
+            ({"peak": "high"}, "peak='high' must be a number above zero"),
+        ],
+    )
+    def test_names_what_it_cannot_train_on(self, change, message):
         x, y = data(40, size=16)
-        with pytest.raises(ValueError, match="y has 39 labels for the 40 examples"):
-            training.quick_fit(models.quicknet((16, 16, 1), 3), x, y[:-1])
+        arguments = {"x": x, "y": y, "batch_size": 16, **change}
+        with pytest.raises(ValueError, match=message):
+            training.quick_fit(models.quicknet((16, 16, 1), 3), **arguments)
 
 
 class TestSplit:
@@ -78,6 +110,16 @@ class TestSplit:
         assert abs(first.mean() - x.mean()) < 30 and (first != np.sort(first)).any()
         assert (first == training.split(x, x, 300)[0][0]).all()
         assert (first != training.split(x, x, 300, seed=1)[0][0]).any()
+
+    def test_takes_lists(self):
+        (x_train, y_train), (x_val, y_val) = training.split([[1, 2], [3, 4], [5, 6]], ["a", "b", "c"], 1)
+        assert len(x_train) == 2 and sorted([*y_train, *y_val]) == ["a", "b", "c"]
+        assert all("abc"[row[0] // 2] == name for row, name in zip(x_train, y_train, strict=True))
+
+    @pytest.mark.parametrize("x", [3, None, "images", [[1], [1, 2]]])
+    def test_names_what_is_no_array(self, x):
+        with pytest.raises(ValueError, match="x must be an array or a list, its rows of one shape"):
+            training.split(x, [0, 1], 1)
 
     @pytest.mark.parametrize(
         ("lengths", "held_out", "message"),
@@ -126,13 +168,21 @@ class TestOneCycle:
     @pytest.mark.parametrize(
         ("peak", "steps", "warmup", "message"),
         [
-            (0, 10, 0.3, "peak=0 must be above zero"),
-            (float("nan"), 10, 0.3, "peak=nan must be above zero"),
+            (0, 10, 0.3, "peak=0 must be a number above zero"),
+            (float("nan"), 10, 0.3, "peak=nan must be a number above zero"),
+            ("0.1", 10, 0.3, "peak='0.1' must be a number above zero"),
+            (float("inf"), 10, 0.3, "peak=inf must be a number above zero"),
+            (True, 10, 0.3, "peak=True must be a number above zero"),
+            (None, 10, 0.3, "peak=None must be a number above zero"),
+            (0.1, float("inf"), 0.3, "steps=inf must be"),
             (0.1, 1, 0.3, "steps=1 must be"),
             (0.1, 10.5, 0.3, "steps=10.5 must be"),
             (0.1, 10, 0, "warmup=0 must leave"),
             (0.1, 10, 1, "warmup=1 must leave"),
             (0.1, 10, -0.5, "warmup=-0.5 must leave"),
+            (0.1, 10, float("nan"), "warmup=nan must leave"),
+            (0.1, 10, float("inf"), "warmup=inf must leave"),
+            (0.1, 10, "a third", "warmup='a third' must leave"),
         ],
     )
     def test_names_what_makes_no_cycle(self, peak, steps, warmup, message):
@@ -142,7 +192,7 @@ class TestOneCycle:
 
 class TestProgress:
     def test_prints_one_line_per_epoch_in_a_terminal(self, capsys):
-        history = fit(small(), training.Progress())
+        history = fit(tiny(), training.Progress())
         printed = capsys.readouterr()
         assert printed.err == ""
         lines = printed.out.splitlines()
@@ -154,6 +204,23 @@ class TestProgress:
                 f"validation loss {log['val_loss']} · validation accuracy {log['val_accuracy']} · "
             )
             assert line.endswith(" s")
+
+    def test_shows_metrics_with_many_values_and_names_with_val_in_them(self, capsys):
+        progress = training.Progress()
+        progress.set_params({"epochs": 7, "steps": None})
+        progress.on_train_begin()
+        progress.on_epoch_begin(4)
+        f1 = tf.constant([0.25, 1.0])
+        progress.on_epoch_end(4, {"interval_error": 0.5, "f1": f1, "val_f1": f1.numpy(), "loss": 2})
+        line = (
+            "epoch 5/7 · loss 2.000 · interval_error 0.500 · f1 0.250 1.000 · validation f1 0.250 1.000 · 0 s"
+        )
+        assert capsys.readouterr().out == f"{line}\n"
+
+    def test_a_batch_number_never_exceeds_what_there_is(self):
+        progress = training.Progress()
+        progress.set_params({"epochs": 1, "steps": 3})
+        assert [training._batches(progress, batch) for batch in (1, 3)] == [2, 3]  # two steps at once
 
     def test_updates_one_output_in_jupyter_at_most_five_times_a_second(self, monkeypatch, capsys):
         shown, clock = [], [100.0]
@@ -181,43 +248,165 @@ class TestProgress:
         assert shown[0] == "epoch 1/2 · batch 1/100 · loss 1.000 · 0 s"
 
 
+def alone(model, x, y, sizes):
+    """Loss and accuracy of parts of the data, each evaluated by itself."""
+    ends = np.cumsum(sizes)
+    parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    return [model.evaluate(x[part], y[part], verbose=0, return_dict=True) for part in parts]
+
+
 class TestStepHistory:
-    def test_records_each_batch_as_evaluating_it_alone_does(self):
-        model, history = small(), training.StepHistory()
-        model.optimizer.learning_rate = 0.0
-        fit(model, history, shuffle=False)
-        x, y = data()
-        alone = [
-            model.evaluate(x[at : at + 16], y[at : at + 16], verbose=0, return_dict=True)
-            for at in (0, 16, 32)
-        ]
-        assert history.train["step"] == [1, 2, 3, 4, 5, 6]
+    @pytest.mark.parametrize(
+        ("at_once", "sizes", "steps", "evaluated"),
+        [
+            (1, (16, 16, 16, 2), (1, 2, 3, 4), [2, 4, 6, 8]),
+            (3, (48, 2), (3, 4), [3, 4, 7, 8]),
+            (50, (50,), (4,), [4, 8]),
+        ],
+    )
+    def test_records_each_execution_as_evaluating_its_examples_alone_does(
+        self, at_once, sizes, steps, evaluated
+    ):
+        x, y = data(50)
+        model, history = tiny(), training.StepHistory(x[:16], y[:16], every=2)
+        model.compile(
+            keras.optimizers.SGD(0.0), model.loss, metrics=["accuracy"], steps_per_execution=at_once
+        )
+        model.fit(x, y, batch_size=16, epochs=2, verbose=0, shuffle=False, callbacks=[history])
+        assert history.train["step"] == [*steps, *(4 + step for step in steps)]
+        expected = alone(model, x, y, sizes)
         for name in ("loss", "accuracy"):
-            np.testing.assert_allclose(history.train[name], 2 * [log[name] for log in alone], atol=1e-4)
-            assert np.ptp([log[name] for log in alone]) > 1e-3  # or the order would not matter
+            values = [found[name] for found in expected]
+            np.testing.assert_allclose(history.train[name], 2 * values, atol=1e-5)
+            assert len(sizes) == 1 or np.ptp(values) > 1e-3  # or the order would not matter
+        assert history.validation["step"] == evaluated
+
+    def test_weighted_examples_count_as_keras_counts_them(self):
+        x, y = data(32)
+        weights = np.repeat([1.0, 0.0, 3.0, 0.0], [4, 12, 8, 8])
+        model, history = tiny(), training.StepHistory()
+        model.compile(keras.optimizers.SGD(0.0), model.loss, weighted_metrics=["accuracy"])
+        model.fit(x, y, sample_weight=weights, shuffle=False, batch_size=16, verbose=0, callbacks=[history])
+        parts = (slice(0, 16), slice(16, 32))
+        values = [model.evaluate(x[p], y[p], sample_weight=weights[p], verbose=0)[1] for p in parts]
+        np.testing.assert_allclose(history.train["accuracy"], values, atol=1e-6)
 
     def test_records_validation_at_the_end_of_each_epoch(self):
         history = training.StepHistory()
-        kept = fit(small(), history)
+        kept = fit(tiny(), history)
         assert history.validation["step"] == [3, 6]
         assert history.validation["loss"] == kept["val_loss"]
         assert history.validation["accuracy"] == kept["val_accuracy"]
 
+    def test_validation_is_recorded_when_there_was_one(self):
+        history = training.StepHistory()
+        fit(tiny(), history, validation_freq=2)
+        assert history.validation["step"] == [6] and len(history.validation["loss"]) == 1
+
+    def test_validation_every_few_batches_leaves_training_bit_for_bit_as_it_is(self):
+        x, y = data(72)
+        weights, kept, history = [], [], training.StepHistory(x[40:], y[40:], every=2)
+        for callbacks in ([], [history]):
+            keras.utils.set_random_seed(3)
+            layers = keras.layers
+            parts = [layers.Flatten(), layers.Dropout(0.3), layers.BatchNormalization(), layers.Dense(3)]
+            model = compiled(keras.Sequential([keras.Input((12, 12, 1)), *parts]))
+            seen = model.fit(x[:40], y[:40], batch_size=8, epochs=2, verbose=0, callbacks=callbacks)
+            weights.append(model.get_weights())
+            kept.append(seen.history)
+        for without, watched in zip(*weights, strict=True):
+            np.testing.assert_array_equal(without, watched)
+        assert kept[0] == kept[1]
+        assert history.validation["step"] == [2, 4, 5, 6, 8, 10]
+        last = model.evaluate(x[40:], y[40:], verbose=0, return_dict=True)
+        for name in ("loss", "accuracy"):
+            assert history.validation[name][-1] == pytest.approx(last[name], rel=1e-5)
+
+    def test_metrics_that_are_no_means_are_recorded_for_validation_only(self):
+        x, y = data()
+        targets = keras.utils.to_categorical(y, 3)
+        metrics = [keras.metrics.F1Score(), keras.metrics.AUC(name="auc"), "accuracy"]
+        model, history = tiny(), training.StepHistory(x, targets, every=2)
+        model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True), metrics=metrics)
+        model.fit(x, targets, batch_size=16, verbose=0, callbacks=[history, training.Progress()])
+        assert set(history.train) == {"step", "loss", "accuracy"}
+        assert set(history.curves("f1_score")) == {"validation"}
+        found = model.evaluate(x, targets, verbose=0, return_dict=True)
+        np.testing.assert_allclose(history.validation["f1_score"][-1], found["f1_score"], rtol=1e-5)
+
+    def test_several_outputs_keep_their_names(self):
+        x, y = data(32)
+        image = keras.Input((12, 12, 1))
+        flat = keras.layers.Flatten()(image)
+        heads = {name: keras.layers.Dense(3, name=name)(flat) for name in ("a", "b")}
+        model = keras.Model(image, heads)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(
+            keras.optimizers.SGD(0.0), {"a": loss, "b": loss}, metrics={"a": ["accuracy"], "b": ["accuracy"]}
+        )
+        history, targets = training.StepHistory(), {"a": y, "b": 2 - y}
+        model.fit(x, targets, batch_size=16, shuffle=False, verbose=0, callbacks=[history])
+        second = {name: label[16:] for name, label in targets.items()}
+        found = model.evaluate(x[16:], second, verbose=0, return_dict=True)
+        assert {"a_loss", "b_accuracy"} < set(found) == set(history.train) - {"step"}
+        for name, value in found.items():
+            assert history.train[name][1] == pytest.approx(value, abs=1e-5)
+
+    @pytest.mark.filterwarnings("ignore:.*shuffle=True", "ignore:Your input ran out of data")
+    def test_data_of_unknown_length_are_counted_or_refused(self):
+        x, y = data(40)
+        examples = tf.data.Dataset.from_generator(
+            lambda: zip(x, y, strict=True),
+            output_signature=(tf.TensorSpec((12, 12, 1)), tf.TensorSpec((), tf.int64)),
+        ).batch(16)
+        model, history = tiny(), training.StepHistory()
+        model.fit(examples, epochs=3, initial_epoch=1, verbose=0, callbacks=[history])
+        assert history.train["step"] == [1, 2, 3, 4, 5, 6]
+        model.compile("sgd", model.loss, steps_per_execution=2)
+        with pytest.raises(ValueError, match="steps_per_execution=2 hides how many batches were seen"):
+            model.fit(examples, verbose=0, callbacks=[history])
+
+    def test_what_was_seen_before_an_interrupt_stays_and_the_next_fit_starts_afresh(self):
+        class Interrupt(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                if batch == 1:
+                    raise KeyboardInterrupt
+
+        model, history = tiny(), training.StepHistory()
+        x, y = data()
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, batch_size=16, verbose=0, callbacks=[history, Interrupt()])
+        assert history.curves("loss")["training"][0] == [1, 2]
+        fit(model, history)
+        assert history.train["step"] == [1, 2, 3, 4, 5, 6] and history.validation["step"] == [3, 6]
+
     def test_curves_are_running_means_and_validation_if_any(self):
         history = training.StepHistory()
-        history.on_train_begin()
         history.train = {"step": [1, 2, 3, 4], "loss": [4.0, 2.0, 3.0, 7.0]}
         assert history.curves("loss", window=2) == {"training": ([1, 2, 3, 4], [4.0, 3.0, 2.5, 5.0])}
         history.validation = {"step": [4], "loss": [1.5]}
         assert history.curves("loss")["validation"] == ([4], [1.5])
-        with pytest.raises(ValueError, match="name='accuracy' was not recorded: choose from"):
-            history.curves("accuracy")
+        history.train = {"step": [50, 60, 110], "loss": [1.0, 2.0, 3.0]}  # fifty batches, ten, fifty
+        assert history.curves("loss", window=60)["training"][1] == pytest.approx([1, 70 / 60, 170 / 60])
 
-    def test_starts_afresh_with_each_fit(self):
-        model, history = small(), training.StepHistory()
-        for _ in range(2):
-            fit(model, history)
-        assert history.train["step"] == [1, 2, 3, 4, 5, 6] and history.validation["step"] == [3, 6]
+    @pytest.mark.parametrize(
+        ("act", "message"),
+        [
+            (lambda: training.StepHistory(every=5), r"every=5 needs examples .*StepHistory\(x, y, every=5\)"),
+            (lambda: training.StepHistory([1, 2], [0, 1], every=0), "every=0 must be a whole number"),
+            (lambda: training.StepHistory([1, 2], [0]), "y has 1 labels for the 2 examples"),
+            (lambda: training.StepHistory([1, 2]), "y must be an array or a list"),
+            (
+                lambda: training.StepHistory().curves("loss"),
+                r"name='loss' was not recorded: choose from \[\]",
+            ),
+            (lambda: training.StepHistory().curves("step"), "name='step' was not recorded"),
+            (lambda: training.StepHistory().curves("loss", window=0), "window=0 must be a whole number"),
+        ],
+    )
+    def test_names_what_it_cannot_record_or_draw(self, act, message):
+        with pytest.raises(ValueError, match=message):
+            act()
 
 
 class TestTensorBoard:
@@ -267,7 +456,31 @@ class TestTensorBoard:
         for png, picture in zip(stored, pictures, strict=True):
             np.testing.assert_array_equal(io.decode_png(png), picture)
 
-    def test_names_what_it_cannot_show(self, tmp_path):
-        with pytest.raises(ValueError, match=r"images has shape \(28, 28\): give \(batch, "):
-            training.TensorBoard(tmp_path, images=np.zeros((28, 28)))
+    @pytest.mark.parametrize(
+        ("images", "message"),
+        [
+            (np.zeros((28, 28)), r"images has shape \(28, 28\): give \(batch, "),
+            (np.zeros((0, 28, 28, 1)), r"images has shape \(0, 28, 28, 1\): give \(batch, "),
+            (np.zeros((1, 28, 28, 2)), "with 1, 3 or 4 channels"),
+            (np.zeros((1, 4, 4, 1), bool), "images are bool from False to False: give uint8"),
+            (
+                np.full((1, 4, 4, 1), 255),
+                "images are int64 from 255 to 255: give uint8, or floats from 0 to 1",
+            ),
+            (np.full((1, 4, 4, 1), 1.5), "images are float64 from 1.5 to 1.5: give uint8"),
+            (np.full((1, 4, 4, 1), np.nan), "images are float64 from nan to nan: give uint8"),
+        ],
+    )
+    def test_names_what_it_cannot_show(self, images, message, tmp_path):
+        with pytest.raises(ValueError, match=message):
+            training.TensorBoard(tmp_path, images=images)
         assert list(tmp_path.iterdir()) == []
+
+    def test_floats_from_0_to_1_are_pictures(self, tmp_path):
+        pictures = np.linspace(0, 1, 144).reshape(1, 12, 12, 1)
+        callback = training.TensorBoard(tmp_path, images=pictures)
+        callback.set_model(tiny())
+        callback.on_train_begin()
+        event = EventAccumulator(str(tmp_path / "images"), {"tensors": 0}).Reload().Tensors("images")[0]
+        shown = io.decode_png(make_ndarray(event.tensor_proto)[2]).numpy()
+        np.testing.assert_allclose(shown / 255, pictures[0], atol=0.006)

@@ -1,7 +1,7 @@
 """Re-execute the notebooks and store them in the one form that the repository keeps.
 
 ``python -m tools.notebooks`` runs all of them on the full data sets, ``python -m tools.notebooks 02 06`` only those.
-A notebook that fails is left as it was.
+A notebook that fails is left as it was. The cell whose picture the README shows is tagged ``readme-picture``.
 """
 
 import math
@@ -17,11 +17,14 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from tools import sealed
+
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 README = FOLDER.parent / "README.md"
-README_PICTURE = FOLDER / "window.png"  # the first figure of notebook 2
+README_PICTURE = FOLDER / "window.png"
+README_TAG = "readme-picture"
 FIGURE = re.compile(r"^\*Figure:\* (.+)$", re.MULTILINE)  # what the picture above shows: its alternative text
 TIME = re.compile(r"\*\*Time:\*\* (\d+ minutes) to read, (.+?) to run on two CPU cores")
 
@@ -65,11 +68,13 @@ def ledger():
     }
 
 
-def first_picture(notebook):
-    cell, _ = next(figure_texts(notebook))
-    return b64decode(
-        next(output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
-    )
+def readme_picture(notebook):
+    """The picture of the cell tagged for the README, as the bytes of a PNG; None when no cell is."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if README_TAG in tags(cell) and "image/png" in output.get("data", {}):
+                return b64decode(output.data["image/png"])
+    return None
 
 
 def normalise(notebook):
@@ -144,7 +149,10 @@ def execute(path):
         resources={"metadata": {"path": str(FOLDER)}},
     )
     start = time.perf_counter()
-    client.execute()
+    with client.setup_kernel():  # not client.execute(), which turns Ctrl-C into a puzzle
+        for place, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, place)
+        client.set_widgets_metadata()
     _state_the_time(notebook, time.perf_counter() - start)
     for cell in code_cells(notebook):
         for output in cell.outputs:
@@ -152,8 +160,9 @@ def execute(path):
                 raise RuntimeError(f"{path.name}: a cell wrote to stderr:\n{cell.source}\n---\n{output.text}")
     keep_stills(notebook)
     write(normalise(notebook), path)
-    if path.name.startswith("02"):
-        README_PICTURE.write_bytes(first_picture(notebook))
+    picture = readme_picture(notebook)
+    if picture:
+        README_PICTURE.write_bytes(picture)
 
 
 def _state_the_time(notebook, seconds):
@@ -207,20 +216,23 @@ def _replace(path, write_to):
         Path(name).unlink(missing_ok=True)
 
 
+def chosen(names):
+    """The notebooks that these names mean: a number, a file name or a path; all without a name."""
+    found = []
+    for name in names:
+        fitting = [path for path in paths() if path.name.startswith(Path(name).name)]
+        if not fitting:
+            there = ", ".join(path.name for path in paths())
+            raise ValueError(f"no notebook is called {name}; there are {there}")
+        found += fitting
+    return sorted(set(found)) or paths()
+
+
 def main(names):
+    """Run and store them, one after the other; return how many failed."""
     os.environ.setdefault("CNN_UTILS_SOURCE", "full")
-    os.environ["IPYTHONDIR"] = tempfile.mkdtemp(prefix="cnn_utils_ipython_")
-    chosen = [
-        path
-        for path in paths()
-        if not names or path.name.startswith(tuple(Path(name).name for name in names))
-    ]
-    if not chosen:
-        sys.exit(
-            f"no notebook starts with {' or '.join(names)}; there are {', '.join(path.name for path in paths())}"
-        )
     failed = 0
-    for path in chosen:
+    for path in chosen(names):
         start = time.perf_counter()
         try:
             execute(path)
@@ -230,8 +242,15 @@ def main(names):
         else:
             print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1e3:.0f} kB")
     copy_times_to_readme()
-    sys.exit(failed)
+    return failed
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        with tempfile.TemporaryDirectory(prefix="cnn_utils_", ignore_cleanup_errors=True) as scratch:
+            sealed.seal(scratch)
+            sys.exit(main(sys.argv[1:]))
+    except ValueError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped: the notebook that was running is left as it was.")

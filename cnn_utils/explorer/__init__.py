@@ -19,7 +19,7 @@ from cnn_utils import inspection
 _HERE = Path(__file__).parent
 _OFFERED = 60  # images to pick from that fit on a page
 _ARRAYS = ("patch", "kernel", "products")
-_WINDOWED = ("conv", "depthwise", "max_pool", "average_pool")
+_WORDS = ("says", "rule", "shows", "formula", "bias", "outside")  # of a layer's record, for the page
 
 
 class LayerExplorer(anywidget.AnyWidget):
@@ -30,8 +30,9 @@ class LayerExplorer(anywidget.AnyWidget):
     model : keras.Model
         Sequential or Functional, one image in, one output; see `inspection.steps` for the layers it may have.
     image : array, optional
-        Where to start: (rows, columns, channels), in the range the model was trained on. Or a batch of images
-        to pick from, (images, rows, columns, channels), of which the first 60 are offered. Blank by default.
+        Where to start: shaped as the model's input, in the range the model was trained on. Or a batch of
+        images to pick from, (images, rows, columns, channels), of which the first 60 are offered. Blank by
+        default.
     class_names : sequence of str, optional
         Names of the model's outputs; their numbers by default.
     layers : sequence of str, optional
@@ -53,31 +54,25 @@ class LayerExplorer(anywidget.AnyWidget):
         self._model, self._input = model, steps[0]
         self._steps = {step.name: step for step in steps if _is_shown(step, steps, layers)}
         self._classes = _names(class_names, steps[-1].shape[2])
-        self._images = _batch(image, self._input.shape)
+        self._images = _batch(image, self._input)
         ink = (float(self._images.min()), float(self._images.max()))
         self._ink = ink if image is not None and ink[0] < ink[1] else (0.0, 1.0)
-        self._selected = (
-            next((s.name for s in steps[1:] if s.name in self._steps), steps[0].name),
-            None,
-            None,
-        )
+        first = next((s.name for s in steps[1:] if s.name in self._steps), steps[0].name)
+        self._selected = (first, None, None)
         self._show(self._images[0])
         spec = {"layers": [_card(step) for step in self._steps.values()], "classes": self._classes}
-        spec |= {
-            "ink": self._ink,
-            "offered": min(len(self._images), _OFFERED) if len(self._images) > 1 else 0,
-        }
+        spec |= {"ink": self._ink, "offered": len(self._images[:_OFFERED]) if len(self._images) > 1 else 0}
         super().__init__(_spec=spec, _offered=_pictures(self._images[: spec["offered"]], self._ink))
         self.on_msg(self._receive)
 
     @property
     def image(self):
-        """The image on the drawing pad, (rows, columns, channels), float32; assign another to show it."""
+        """The image on the drawing pad, shaped as the model's input, float32; assign another to show it."""
         return self._image.copy()
 
     @image.setter
     def image(self, image):
-        self._show(_batch(image, self._input.shape)[0])
+        self._show(_batch(image, self._input)[0])
         self._send_values()
 
     def select(self, layer, unit=None, channel=None):
@@ -118,15 +113,18 @@ class LayerExplorer(anywidget.AnyWidget):
 
     def _receive(self, _widget, message, buffers):
         """Answer the page: it names its question in `id`."""
-        match message["type"]:
-            case "draw":
-                self._show(np.frombuffer(buffers[0], np.float32).reshape(self._input.shape))
-            case "pick":
-                self._show(self._images[message["index"]])
-            case "select":
-                unit = message["unit"] and tuple(message["unit"])
-                self._show(self._image, (message["layer"], unit, message["channel"]))
-        self._send_values(message["type"], message["id"])
+        try:
+            match message["type"]:
+                case "draw":
+                    self._show(np.frombuffer(buffers[0], np.float32).reshape(self._input.keras_shape))
+                case "pick":
+                    self._show(self._images[message["index"]])
+                case "select":
+                    unit = message["unit"] and tuple(message["unit"])
+                    self._show(self._image, (message["layer"], unit, message["channel"]))
+            self._send_values(message["type"], message["id"])
+        except ValueError as error:  # such as a layer whose arithmetic is not the model's
+            self.send({"id": message["id"], "error": str(error)})
 
     def _send_values(self, reason="code", question=None):
         """Everything the page shows: activations of the layers, then patch, kernel, products, as float32."""
@@ -139,10 +137,12 @@ class LayerExplorer(anywidget.AnyWidget):
 
 
 def _is_shown(step, steps, layers):
+    if isinstance(layers, str):
+        raise ValueError(f"layers={layers!r} must be a list of names, such as [{layers!r}]")
     unknown = set(layers or ()) - {s.name for s in steps}
     if unknown:
         known = ", ".join(s.name for s in steps)
-        raise ValueError(f"layers names {', '.join(sorted(unknown))}: the model has {known}")
+        raise ValueError(f"layers names {', '.join(sorted(map(str, unknown)))}: the model has {known}")
     return layers is None or step is steps[0] or step.name in layers
 
 
@@ -153,19 +153,17 @@ def _names(class_names, count):
     return names
 
 
-def _batch(image, shape):
-    """The image or images as float32 (images, rows, columns, channels)."""
+def _batch(image, step):
+    """The image or images as float32 (images, *shape of the model's input)."""
     if image is None:
-        return np.zeros((1, *shape), np.float32)
+        return np.zeros((1, *step.keras_shape), np.float32)
     image = np.asarray(image)
-    if image.dtype == np.uint8:
+    if image.dtype.kind in "iu" and (image.dtype == np.uint8 or image.max(initial=0) > 1):
         raise ValueError(
-            "image is uint8, 0 to 255: give it as the model saw it in training, such as image / 255"
+            f"image is {image.dtype}, 0 to 255: give it as the model saw it in training, such as image / 255, "
+            'or image.astype("float32") if the model rescales it'
         )
-    for fitting in (shape, shape[:2] if shape[2] == 1 else shape):
-        if image.shape[-len(fitting) :] == fitting and image.ndim - len(fitting) in (0, 1) and image.size:
-            return np.ascontiguousarray(image.reshape(-1, *shape), dtype=np.float32)
-    raise ValueError(f"image has shape {image.shape}: the model's input is {shape}, or a batch of those")
+    return inspection.as_images(image, step)
 
 
 def _pictures(images, ink):
@@ -177,22 +175,47 @@ def _bytes(array):
 
 
 def _card(step):
-    """What the page must know of a layer."""
-    words = {"max_pool": "max pool", "average_pool": "average pool", "batch_norm": "batch norm"}
-    words |= {"zero_padding": "zero padding", "activation": ""}
+    """What the page must know of a layer: its name and shape, its record's words, where its maps stand."""
     size = "×".join(str(axis.kernel) for axis in step.axes)
-    what = words.get(step.kind, step.kind) + (f" {size}" if step.kind in _WINDOWED else "")
-    caption = ", ".join(word for word in (what, step.function) if word and word != "linear")
-    card = {name: value for name, value in step._asdict().items() if name not in ("layer", "axes")}
-    return card | {"caption": caption, "dilation": [axis.dilation for axis in step.axes]}
+    what = "" if step.kind.rule == "bend" else step.kind.name.replace("_", " ")
+    what += f" {size}" if step.kind.shows in ("window", "products") else ""
+    function = "" if step.function.name == "linear" else step.function.words
+    card = {name: getattr(step, name) for name in ("name", "sources", "shape", "vector")}
+    card |= {word: getattr(step.kind, word) for word in _WORDS} | {"function": step.function.words}
+    card |= {"caption": ", ".join(filter(None, (what, function))), "layout": _layout(step)}
+    shares = step.function.name in ("softmax", "sigmoid") and step.vector
+    return card | {"dilation": [axis.dilation for axis in step.axes], "shares": shares}
+
+
+def _layout(step):
+    """How a layer's maps stand in one picture: so many side by side, each (rows, cols); a vector is one map."""
+    rows, cols, tiles = step.shape
+    if step.vector:
+        root = round(np.sqrt(tiles))
+        square = not step.sources and root > 4 and root * root == tiles  # an image given as a vector
+        cols = root if square else 1 if tiles <= 16 else int(np.ceil(np.sqrt(tiles / 2)))
+        rows, tiles = -(-tiles // cols), 1
+    across = min(tiles, int(np.ceil(np.sqrt(tiles * rows / cols / 2))))
+    return {"rows": rows, "cols": cols, "tiles": tiles, "across": across}
 
 
 def _message(explanation):
     """The explanation as JSON, without the large arrays, which travel beside it."""
     names = {field.name for field in fields(explanation)} - set(_ARRAYS)
-    values = {name: getattr(explanation, name) for name in names}
-    lists = {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}
-    return lists | {"text": repr(explanation), "shape": np.shape(explanation.patch)}
+    values = {name: _plain(getattr(explanation, name)) for name in names}
+    return values | {"text": repr(explanation), "shape": np.shape(explanation.patch)}
+
+
+def _plain(value):
+    """JSON has no infinity: it travels as JavaScript writes it."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(tuple(value.tolist()))
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(part) for part in value)
+    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return names.get(str(value), value) if isinstance(value, float) else value
 
 
 # ---- the still picture -------------------------------------------------------------------------------
@@ -204,7 +227,7 @@ def _figure(steps, values, e, classes):
 
     from cnn_utils import plots
 
-    pictures = {name: _mosaic(step, values[name].reshape(step.shape)) for name, step in steps.items()}
+    pictures = {name: _mosaic(step, values[name]) for name, step in steps.items()}
     widths = [max(picture.shape[1] / picture.shape[0], 0.3) for picture, _ in pictures.values()]
     with plt.rc_context(plots.STYLE):
         figure = plt.figure(figsize=(11, 4.6))
@@ -212,7 +235,7 @@ def _figure(steps, values, e, classes):
         every = top.subplots(1, len(steps), width_ratios=widths, squeeze=False)[0]
         for axes, (name, (picture, corner)) in zip(every, pictures.items(), strict=True):
             axes.imshow(picture, cmap=_shades(), vmin=-1, vmax=1, interpolation="nearest")
-            title = "input" if steps[name].kind == "input" else name
+            title = name if steps[name].sources else "input"
             axes.set_title(f"{title}\n" + "×".join(str(n) for n in values[name].shape), fontsize=8.5)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, color="#8a8a8a", lw=0.6)
@@ -221,7 +244,7 @@ def _figure(steps, values, e, classes):
                 axes.tick_params(length=0, pad=2)
             _outline(axes, steps[name], e, corner)
         bottom.suptitle(repr(e), fontsize=11)
-        if e.kind in _WINDOWED:
+        if steps[e.layer].kind.shows in ("window", "products"):
             _draw_windows(bottom, e, plots)
         elif e.top or e.scores is not None:
             _draw_bars(bottom.subplots(), e, classes, plots.COLORS)
@@ -231,13 +254,10 @@ def _figure(steps, values, e, classes):
 
 def _mosaic(step, values):
     """A layer's maps in one picture, scaled to -1 … 1 with nan between, and where each map starts."""
-    rows, cols, tiles = step.shape
-    if step.vector:
-        cols, tiles = (1 if tiles <= 16 else int(np.ceil(np.sqrt(tiles / 2)))), 1
-        rows = -(-values.size // cols)
-        values = np.pad(values.ravel(), (0, rows * cols - values.size), constant_values=np.nan)
-        values = values.reshape(rows, cols, 1)
-    across = min(tiles, int(np.ceil(np.sqrt(tiles * rows / cols / 2))))
+    rows, cols, tiles, across = _layout(step).values()
+    maps = np.full(rows * cols * tiles, np.nan)
+    maps[: values.size] = values.ravel()
+    maps = maps.reshape(rows, cols, tiles)
     gap = 0 if tiles == 1 else max(1, rows // 12)
     picture = np.full(((-(-tiles // across)) * (rows + gap) - gap, across * (cols + gap) - gap), np.nan)
 
@@ -246,8 +266,9 @@ def _mosaic(step, values):
 
     for tile in range(tiles):
         top, left = corner(tile)
-        picture[top : top + rows, left : left + cols] = values[..., tile]
-    return picture / (np.nanmax(np.abs(picture)) or 1), corner
+        picture[top : top + rows, left : left + cols] = maps[..., tile]
+    shown = np.abs(picture[np.isfinite(picture)])
+    return picture / (shown.max(initial=0) or 1), corner
 
 
 def _shades():
@@ -268,7 +289,7 @@ def _outline(axes, step, e, corner):
     color, line = "#1fd6a3" if own else "#56b4e9", "-" if own or direct else "--"
     (top, bottom), (left, right), channels = box
     if step.vector:  # a stretch of units, in rows of the one picture
-        cols = axes.get_images()[0].get_array().shape[1]
+        cols = _layout(step)["cols"]
         (top, left), (bottom, right) = divmod(channels[0], cols), divmod(channels[1] - 1, cols)
         left, right, bottom, channels = (
             (left, right + 1, bottom + 1, (0, 1)) if top == bottom else (0, cols, bottom + 1, (0, 1))
@@ -282,7 +303,7 @@ def _outline(axes, step, e, corner):
 
 def _draw_windows(figure, e, plots):
     """The window; for sums of products also kernel and products, of the two channels that count most."""
-    if e.kind == "max_pool":
+    if e.winner is not None:
         axes = figure.subplots()
         plots.draw_grid(axes, np.where(e.padded, np.nan, e.patch[..., 0]), "input", None, 10)
         plots.draw_outline(axes, e.winner[0] - e.window.rows[0], e.winner[1] - e.window.cols[0], 1, 1)

@@ -30,22 +30,18 @@ function h(tag, attributes = {}, ...children) {
 
 const minus = (text) => text.replace("-", "\u2212");
 const number = (x) => minus(Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-4) ? Number(x).toExponential(2) : Number(x).toFixed(4));
+const size = (layer) => (layer.vector ? `${layer.shape[2]} unit${layer.shape[2] === 1 ? "" : "s"}` : layer.shape.join(" × "));
+const fill = (sentence, facts) => sentence.replace(/{(\w+)}/g, (_, name) => facts[name]);
 const largest = (values) => values.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
 const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 
 /** A canvas of a layer's maps side by side (a vector: one map, its units in rows), with boxes over them. */
 class Maps {
   constructor(layer, canvas) {
-    const [rows, cols, channels] = layer.shape;
-    Object.assign(this, { layer, canvas, rows, cols, tiles: channels, gap: 2 });
-    if (layer.vector) {
-      this.cols = channels <= 16 ? 1 : Math.ceil(Math.sqrt(channels / 2));
-      Object.assign(this, { rows: Math.ceil(channels / this.cols), tiles: 1 });
-    }
-    this.across = Math.min(this.tiles, Math.ceil(Math.sqrt((this.tiles * this.rows) / this.cols / 2)));
+    Object.assign(this, { layer, canvas, ...layer.layout, gap: 2 });
     const down = Math.ceil(this.tiles / this.across);
     const room = Math.min((HEIGHT + this.gap) / down - this.gap, layer.vector ? HEIGHT : 52);
-    this.zoom = layer.vector ? Math.min(room / this.rows, channels <= 16 ? 16 : 10) : room / this.rows;
+    this.zoom = layer.vector ? Math.min(room / this.rows, this.cols === 1 ? 16 : 10) : room / this.rows;
     this.zoom = this.zoom > 1 ? Math.floor(this.zoom) : this.zoom;
     this.resize(this.across * (this.cols * this.zoom + this.gap), down * (this.rows * this.zoom + this.gap));
     this.native = new OffscreenCanvas(this.cols, this.rows * this.tiles);
@@ -133,9 +129,10 @@ function render({ model, el }) {
   const { layers, classes, ink, offered } = model.get("_spec");
   const [input, ...later] = layers;
   const last = later[later.length - 1];
-  const hasBars = last && last.vector && ["softmax", "sigmoid"].includes(last.function);
-  const [rows, cols, depth] = input.shape;
-  let pixels = new Float32Array(rows * cols * depth).fill(ink[0]);
+  const hasBars = last && last.shares;
+  const { rows, cols } = input.layout; // also where the input is a vector: its numbers in rows
+  const depth = input.vector ? 1 : input.shape[2];
+  let pixels = new Float32Array(input.shape.reduce((a, b) => a * b)).fill(ink[0]);
   let shown = null; // the unit explained on the page
   let target = null; // the unit asked for last: keys step on from it without waiting for the answer
   let values = null;
@@ -171,14 +168,19 @@ function render({ model, el }) {
   function receive(message, buffers) {
     const answered = asked.findIndex((question) => question.id === message.id);
     const [question] = answered < 0 ? [] : asked.splice(answered, 1);
+    if (!asked.length) clearTimeout(patience);
+    if (message.error) {
+      panel.replaceChildren(h("p", { role: "alert" }, message.error));
+      return pump();
+    }
     const arrays = buffers.map(floats);
     shown = { ...message.unit, padded: message.unit.padded?.flat(), patch: arrays[0], kernel: arrays[1], products: arrays[2] };
     if (!pending("select")) target = shown;
     if (arrays[3]) {
       let start = 0;
       values = Object.fromEntries(layers.map((layer) => {
-        const size = layer.shape[0] * layer.shape[1] * layer.shape[2];
-        return [layer.name, arrays[3].subarray(start, (start += size))];
+        const count = layer.shape[0] * layer.shape[1] * layer.shape[2];
+        return [layer.name, arrays[3].subarray(start, (start += count))];
       }));
       if (!pending("draw") && message.reason !== "draw") pixels = values[input.name].slice(); // the pad is newer
       for (const layer of later) cards[layer.name].maps.load(values[layer.name]);
@@ -187,7 +189,6 @@ function render({ model, el }) {
     if (!question) return;
     const times = { draw: timings.stroke, select: timings.unit }[question.type];
     if (times) requestAnimationFrame(() => times.push(performance.now() - question.since));
-    if (!asked.length) clearTimeout(patience);
     say(question.aloud ? shown.text : "");
     pump();
   }
@@ -201,7 +202,7 @@ function render({ model, el }) {
     onkeydown: penKeys, onblur: () => { pen = null; paint(); },
   });
   const padZoom = HEIGHT / rows;
-  const pad = new Maps({ ...input, shape: [rows, cols, 1], vector: false }, padCanvas);
+  const pad = new Maps({ ...input, vector: false, layout: { rows, cols, tiles: 1, across: 1 } }, padCanvas);
   Object.assign(pad, { zoom: padZoom, gap: 0, native: new OffscreenCanvas(cols, rows) });
   pad.resize(cols * padZoom, HEIGHT);
   let tip = null;
@@ -221,7 +222,8 @@ function render({ model, el }) {
     for (let r = Math.max(0, Math.floor(y - radius)); r <= Math.min(rows - 1, y + radius + 1); r++) {
       for (let c = Math.max(0, Math.floor(x - radius)); c <= Math.min(cols - 1, x + radius + 1); c++) {
         const value = ink[0] + (ink[1] - ink[0]) * Math.min(Math.max(radius + 0.35 - Math.hypot(r - y, c - x), 0), 1);
-        for (let k = 0; k < depth; k++) pixels[(r * cols + c) * depth + k] = Math.max(pixels[(r * cols + c) * depth + k], value);
+        const first = (r * cols + c) * depth;
+        for (let i = first; i < Math.min(first + depth, pixels.length); i++) pixels[i] = Math.max(pixels[i], value);
       }
     }
   }
@@ -244,7 +246,8 @@ function render({ model, el }) {
       picture.data[4 * i + 3] = 255;
     }
     pad.native.getContext("2d").putImageData(picture, 0, 0);
-    const marks = marksOn(input).map((mark) => ({ ...mark, box: [mark.box[0], mark.box[1], [0, 1]] }));
+    const onPad = ([r, c, k]) => (input.vector ? pad.cells(k) : [r, c, [0, 1]]);
+    const marks = marksOn(input).map((mark) => ({ ...mark, box: onPad(mark.box) }));
     if (pen) marks.push({ box: [[pen[0], pen[0] + 1], [pen[1], pen[1] + 1], [0, 1]], mark: "pen" });
     pad.draw(marks);
     if (pixels.every((value) => value === ink[0])) {
@@ -255,10 +258,10 @@ function render({ model, el }) {
 
   // ---- one card for each layer ----
   function card(layer) {
-    const head = [h("h4", {}, layer.name), h("p", {}, layer.vector ? `${layer.shape[2]} units` : layer.shape.join(" × ")), h("p", {}, layer.caption)];
+    const head = [h("h4", {}, layer.name), h("p", {}, size(layer)), h("p", {}, layer.caption)];
     const canvas = h("canvas", {
       class: "maps", tabindex: 0, role: "application", "aria-label":
-        `${layer.name}, ${layer.caption}: ${layer.vector ? `${layer.shape[2]} units` : `${layer.shape[2]} maps of ${layer.shape[0]} by ${layer.shape[1]}`}. ` +
+        `${layer.name}, ${layer.caption}: ${layer.vector ? size(layer) : `${layer.shape[2]} maps of ${layer.shape[0]} by ${layer.shape[1]}`}. ` +
         "Arrow keys step from unit to unit, Page Up and Page Down from map to map, Home goes to the most active unit, Enter keeps it.",
       onpointermove: (event) => { if (!pinned) look(layer, maps.unitAt(event)); },
       onpointerdown: (event) => { const place = maps.unitAt(event); if (place) { pinned = !(pinned && isShown(layer, place)); look(layer, place); } },
@@ -342,7 +345,7 @@ function render({ model, el }) {
   const line = ({ color, dash }) => `border:2px ${dash.length ? "dashed" : "solid"} ${color}`;
   const root = h("div", { class: "cnn-explorer", "data-lm-suppress-shortcuts": "true" }, h("div", { class: "layout" },
     h("div", { class: "side card", "data-layer": input.name },
-      h("h4", {}, "input"), h("p", {}, input.shape.join(" × ")), h("p", {}, "draw here"), padCanvas,
+      h("h4", {}, "input"), h("p", {}, size(input)), h("p", {}, "draw here"), padCanvas,
       h("div", { class: "tools" }, h("button", { onclick: clear }, "Clear"), offered ? "or pick one:" : ""),
       offered ? h("div", { class: "offered" }, thumbnails(model, input, offered, (index) => ask("pick", { index }))) : null,
       hasBars ? [h("h4", {}, "the model says"), bars] : null),
@@ -362,13 +365,15 @@ function render({ model, el }) {
 
 function thumbnails(model, input, count, pick) {
   const view = model.get("_offered");
-  const [rows, cols, depth] = input.shape;
+  const { rows, cols } = input.layout;
+  const depth = input.vector ? 1 : input.shape[2];
+  const length = input.shape.reduce((a, b) => a * b);
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   return Array.from({ length: count }, (_, n) => {
     const canvas = h("canvas", { width: cols, height: rows });
     const picture = new ImageData(cols, rows);
-    for (let i = 0; i < rows * cols; i++) {
-      for (let k = 0; k < 3; k++) picture.data[4 * i + k] = bytes[(n * rows * cols + i) * depth + (depth === 3 ? k : 0)];
+    for (let i = 0; i < length / depth; i++) {
+      for (let k = 0; k < 3; k++) picture.data[4 * i + k] = bytes[n * length + i * depth + (depth === 3 ? k : 0)];
       picture.data[4 * i + 3] = 255;
     }
     canvas.getContext("2d").putImageData(picture, 0, 0);
@@ -385,54 +390,51 @@ function explain(unit, { classes, pinned, layers }) {
   const where = unit.channel === null ? `unit ${unit.unit[0]}${named}` : `channel ${unit.channel}, row ${unit.unit[0]}, column ${unit.unit[1]}`;
   const hint = pinned ? "kept: click it again to let go" : "point at any unit; click to keep it";
   const title = h("h3", {}, `${unit.layer} \u00b7 ${where}`, h("small", {}, hint));
-  const work = { conv: windows, depthwise: windows, average_pool: windows, max_pool: windows, dense: contributions, activation: scores, add: terms, batch_norm: normalised }[unit.kind];
-  const also = unit.scores && unit.kind !== "activation" ? [scores(unit, classes)] : [];
-  return [title, equation(unit), ...(work ? [work(unit, classes)] : []), ...also];
+  const work = { window: windows, products: windows, contributions, terms }[layer.shows];
+  const facts = { ...factsOf(unit), ...Object.fromEntries(Object.entries(unit.terms).map(([name, value]) => [name, number(value)])) };
+  return [title, equation(unit, layer, facts), layer.formula ? h("p", {}, fill(layer.formula, facts)) : null,
+    work ? work(unit, layer) : null, unit.scores ? scores(unit, classes) : null].filter(Boolean);
 }
 
-function equation(unit) {
-  const result = (name, value, role = "") => h("output", { class: role, "data-field": name, "data-value": value }, number(value));
+const factsOf = (unit) => ({ // what the sentences of a layer's record leave open
+  count: unit.patch.length, visible: unit.padded?.filter((p) => !p).length, source: unit.sources[0], row: unit.winner?.[0], col: unit.winner?.[1],
+  x: unit.patch.length ? number(unit.patch[0]) : "",
+});
+
+function equation(unit, layer, facts) {
+  const result = (name, role = "") => h("output", { class: role, "data-field": name, "data-value": unit[name] }, number(unit[name]));
   const word = (text) => h("span", {}, text);
-  const end = [word("="), result("activation", unit.activation, "result")];
-  const say = {
-    input: ["the pixel's own value"], flatten: [`the value at its place in ${unit.sources[0]}, in reading order`],
-    dropout: ["passed on unchanged: dropout only acts in training"], concatenate: ["passed on from the layer it came from"],
-    zero_padding: [unit.padded?.[0] ? "outside the map: padding, which is zero" : "passed on unchanged"],
-    max_pool: [`the largest of ${unit.padded?.filter((p) => !p).length} values, from row ${unit.winner?.[0]}, column ${unit.winner?.[1]}`],
-  }[unit.kind];
-  let parts = say?.map(word);
-  if (unit.kind === "activation") {
-    parts = [word(unit.function === "softmax" ? "softmax of the score" : `${unit.function} of`), result("pre_activation", unit.pre_activation)];
-  } else if (!parts) {
-    const count = unit.patch.length - (unit.kind === "average_pool" ? unit.padded.filter((p) => p).length : 0);
-    const sum = { average_pool: `sum of ${count} values \u00f7 ${count}`, add: `sum of ${count} values`, batch_norm: "scaled" }[unit.kind] ?? `sum of ${count} products`;
-    parts = [word(sum), result("sum", unit.sum)];
-    if (unit.bias !== null) parts.push(word(unit.kind === "batch_norm" ? "+ shift" : "+ bias"), result("bias", unit.bias, "kernel"));
-    if (unit.function !== "linear") {
-      if (unit.bias !== null) parts.push(word("="), result("pre_activation", unit.pre_activation));
-      parts.push(word(`\u2192 ${unit.function} \u2192`));
-      end.shift();
-    }
+  const outside = layer.rule === "pass" && unit.padded?.[0];
+  const parts = [word(fill(outside ? layer.outside : layer.says, { ...facts, function: layer.function }))];
+  if (unit.sum !== null) parts.push(result("sum"));
+  if (unit.bias !== null) parts.push(word(`+ ${layer.bias}`), result("bias", "kernel"));
+  if (layer.rule === "bend") parts.push(result("pre_activation"));
+  else if (unit.function !== "linear") {
+    if (unit.bias !== null) parts.push(word("="), result("pre_activation"));
+    parts.push(word(`\u2192 ${layer.function} \u2192`));
   }
-  const agrees = Math.abs(unit.activation - unit.output) <= 1e-4 + 1e-3 * Math.abs(unit.output);
-  return h("p", { class: "equation" }, parts, end, word(agrees ? "\u2713 what the model itself gives" : `\u2717 the model gives ${number(unit.output)}`));
+  if (layer.rule === "bend" || unit.function === "linear") parts.push(word("="));
+  const agrees = !(Math.abs(unit.activation - unit.output) > unit.tolerance);
+  const how = unit.precision === "float32" ? "" : ` in ${unit.precision}: ${number(unit.output)}`;
+  const verdict = agrees ? `\u2713 what the model itself gives${how}` : `\u2717 the model gives ${number(unit.output)}`;
+  return h("p", { class: "equation" }, parts, result("activation", "result"), word(verdict));
 }
 
 /** Patch, kernel and products of every input channel as grids of numbers. */
-function windows(unit) {
+function windows(unit, layer) {
   const [rows, cols, channels] = unit.shape;
-  const pool = unit.kind.endsWith("pool");
+  const alone = layer.shows === "window";
   const first = unit.window[2][0];
   const slice = (values, k) => Array.from({ length: rows * cols }, (_, i) => values[i * channels + k]);
   const digits = (values) => { const most = largest(values); return most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.2 || most === 0 ? 2 : 3; };
-  const scales = Object.fromEntries(["patch", "kernel", "products"].map((name) => [name, { most: largest(unit[name]) || 1, digits: digits(unit[name]) }]));
+  const scales = Object.fromEntries((alone ? ["patch"] : ["patch", "kernel", "products"]).map((name) => [name, { most: largest(unit[name]) || 1, digits: digits(unit[name]) }]));
   const grid = (name, k, role, caption) => {
     const cells = slice(unit[name], k);
     const { most, digits } = scales[name];
     const cell = (value, i) => {
       const padding = unit.padded[i];
       const winner = unit.winner && Math.floor(i / cols) === unit.winner[0] - unit.window[0][0] && i % cols === unit.winner[1] - unit.window[1][0];
-      const text = padding && pool ? "" : minus(value.toFixed(digits)).replace(/^\u2212(0(\.0+)?)$/, "$1");
+      const text = padding && alone ? "" : minus(value.toFixed(digits)).replace(/^\u2212(0(\.0+)?)$/, "$1");
       return h("td", { class: padding && name === "patch" ? "padding" : winner ? "winner" : null, title: padding && name === "patch" ? "padding" : String(value),
         style: `--tint:${value < 0 ? "#8a8a8a" : `var(--${role})`};--much:${Math.round((55 * Math.abs(value)) / most)}%` }, text);
     };
@@ -441,7 +443,7 @@ function windows(unit) {
   };
   const channel = (k) => {
     const of = `channel ${first + k}`;
-    if (pool) return h("div", { class: "channel" }, grid("patch", k, "input", `${of} of ${unit.sources[0]}`));
+    if (alone) return h("div", { class: "channel" }, grid("patch", k, "input", `${of} of ${unit.sources[0]}`));
     const total = slice(unit.products, k).reduce((a, b) => a + b, 0);
     return h("div", { class: "channel" }, grid("patch", k, "input", of), h("span", {}, "\u00d7"), grid("kernel", k, "kernel", "kernel"),
       h("span", {}, "="), grid("products", k, "output", `products: \u03a3 ${number(total)}`));
@@ -476,7 +478,6 @@ function contributions(unit) {
 }
 
 function scores(unit, classes) {
-  if (unit.function !== "softmax") return h("div");
   const total = unit.exponentials.reduce((a, b) => a + b, 0);
   const chosen = unit.channel ?? unit.unit[0];
   const names = classes.length === unit.scores.length ? classes : unit.scores.map((_, i) => i);
@@ -489,11 +490,6 @@ function scores(unit, classes) {
 
 function terms(unit) {
   return list(["from", "value"], unit.sources.map((name, i) => ({ cells: [name, number(unit.patch[i])] })));
-}
-
-function normalised(unit) {
-  const { gamma, beta, mean, variance, epsilon } = unit.terms;
-  return h("p", {}, `${number(gamma)} (γ) × (${number(unit.patch[0])} − ${number(mean)} (mean)) ÷ √(${number(variance)} (variance) + ${epsilon}) + ${number(beta)} (β)`);
 }
 
 export default { render };

@@ -1,11 +1,14 @@
 """The explorer in a real JupyterLab: draw, point, read the numbers, compare them with the model's own."""
 
 import json
+import os
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import networks
 from tests.browser.conftest import local_page
 
 SETUP = """
@@ -173,6 +176,63 @@ def test_stroke_and_hover_reach_the_page_quickly(explorer, record_property):
         record_property(f"{name}_ms_median", round(median, 1))
         print(f"{name}: median {median:.0f} ms, slowest {max(timings[name]):.0f} ms of {len(timings[name])}")
         assert median < limit
+
+
+EVERY_KIND = """
+import json
+import networks
+import numpy as np
+from IPython.display import display
+from cnn_utils.explorer import LayerExplorer
+
+explorers = []
+for build, dtype in [(b, "float32") for b in networks.EVERY_KIND] + [(networks.branching, "mixed_bfloat16")]:
+    model = build(dtype)
+    images = np.random.default_rng(1).random((3, *model.input_shape[1:]))
+    explorers.append(LayerExplorer(model, images))
+display(*explorers)
+"""
+
+
+def test_the_page_shows_a_unit_of_every_kind_of_layer(browser, lab):
+    (lab.folder / "networks.py").write_text(Path(networks.__file__).read_text())
+    errors = []
+    with local_page(browser) as page:
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        lab.open(page, lab.write("kinds.ipynb", EVERY_KIND))
+        (cell,) = lab.run_all(page)
+        assert [output["output_type"] for output in cell["outputs"]] == 4 * ["display_data"], cell["outputs"]
+        for number in range(4):
+            root = page.locator(".cnn-explorer").nth(number)
+            root.locator(".panel output[data-field=activation]").wait_for()
+            for name in in_kernel(page, f"list(explorers[{number}]._steps)[1:]"):
+                maps = root.locator(f"[data-layer='{name}'] canvas")
+                maps.scroll_into_view_if_needed()
+                maps.hover(position={"x": 6, "y": 6})
+                page.wait_for_function(f"!document.querySelectorAll('.cnn-explorer')[{number}].busy()")
+                check_panel(page, root.locator(".panel"), number, name)
+                if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):  # to look at them
+                    root.locator(".panel").screenshot(path=f"{folder}/{number}_{name}.png")
+    assert errors == []
+
+
+def check_panel(page, panel, number, name):
+    """The panel explains a unit of this layer, without a gap, by the numbers of its explanation."""
+    explanation = in_kernel(
+        page,
+        f"{{k: v for k, v in vars(explorers[{number}].explain()).items() if isinstance(v, (str, float))}}",
+    )
+    assert panel.locator("h3").inner_text().startswith(f"{name} ·")
+    shown = {o.get_attribute("data-field"): o.inner_text() for o in panel.locator("output").all()}
+    assert "activation" in shown
+    for field, text in shown.items():
+        assert float(text.replace("\u2212", "-")) == pytest.approx(explanation[field], abs=6e-5), (
+            name,
+            field,
+        )
+    text = panel.inner_text()
+    assert "\u2713 what the model itself gives" in text
+    assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
 
 
 def test_the_page_fits_900_pixels_in_the_dark_theme(explorer):

@@ -1,0 +1,94 @@
+"""MNIST, Fashion-MNIST and Italy's power demand as small values: full when possible, else the packaged sample.
+
+`catalogue` says what there is, `download` how a file is had.
+"""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+import cnn_utils
+from cnn_utils.datasets import download
+from cnn_utils.datasets.catalogue import SETS
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Examples as stored, with a channel axis behind, and their labels: uint8, ``(n,)``.
+
+    ``x_train`` and ``x_test`` are uint8 images from 0 to 255, ``(n, 28, 28, 1)``; of Italy's power demand days of
+    hourly values, float32, ``(n, 24, 1)``, as Conv1D takes them: mean 0 and standard deviation 1 in each day.
+    Each call of `load` makes its own arrays: changing them in place changes nothing else.
+    """
+
+    name: str
+    source: str  # "full" or "sample"
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple
+
+    def __repr__(self):
+        return f"<Dataset {self.name}, {self.source}: {_counts(self)}>"
+
+
+def load(name, source="auto"):
+    """Load ``"mnist"``, ``"fashion_mnist"`` or ``"italy_power_demand"`` and say in one line which data it is.
+
+    ``source="full"`` reads the folder in ``CNN_UTILS_DATA`` when that is set, else Keras' cache, else
+    downloads. ``"sample"`` is the 4,000 + 1,000 images packaged with the course. ``"auto"`` is the full set,
+    or the sample when neither cache nor network has it; the environment variable ``CNN_UTILS_SOURCE``
+    ("full" or "sample") overrides ``"auto"``. Italy's power demand is packaged whole: always "full".
+
+    Raises
+    ------
+    ValueError
+        The name or source is unknown, or a file is damaged (the SHA-256 of the arrays is checked).
+    FileNotFoundError
+        ``CNN_UTILS_DATA`` lacks a file, or the full set was asked for and could not be had.
+
+    >>> mnist = load("mnist", source="sample")
+    MNIST: sample, 4,000 training and 1,000 test images (packaged with the course)
+    >>> mnist.x_train.shape, mnist.x_train.dtype, mnist.class_names[:3]
+    ((4000, 28, 28, 1), dtype('uint8'), ('0', '1', '2'))
+    """
+    if name not in tuple(SETS):
+        raise ValueError(f"name={name!r} is not a data set: use one of {', '.join(map(repr, SETS))}")
+    known = SETS[name]
+    asked = f"source={source!r}"
+    if source == "auto" and os.environ.get("CNN_UTILS_SOURCE"):
+        source = os.environ["CNN_UTILS_SOURCE"]
+        asked = f"CNN_UTILS_SOURCE={source}"
+    if source not in ("auto", "full", "sample"):
+        raise ValueError(f'{asked} is not a source: use "auto", "full" or "sample"')
+    if source == "sample" or not known.full:
+        source = "sample" if known.full else "full"
+        return _announce(name, source, download.packaged(known), "packaged with the course")
+    folder = cnn_utils.folder("CNN_UTILS_DATA")
+    if folder:
+        return _announce(name, "full", download.from_folder(known, folder), "folder CNN_UTILS_DATA")
+    try:
+        return _announce(name, "full", *download.from_cache(known))
+    except download.Unavailable as reason:
+        if source == "auto":
+            where = f"packaged with the course; {reason}"
+            return _announce(name, "sample", download.packaged(known), where)
+        raise FileNotFoundError(
+            f"{asked}: the full {known.title} could not be had: {reason}. Check the network and call "
+            f'again, or set CNN_UTILS_DATA to a folder with {known.full[0].path}, or use source="sample"'
+        ) from reason
+
+
+def _announce(name, source, arrays, where):
+    known = SETS[name]
+    examples = {key: arrays[key].reshape(-1, *known.shape) for key in ("x_train", "x_test")}
+    dataset = Dataset(name, source, class_names=known.class_names, **{**arrays, **examples})
+    print(f"{known.title}: {source}, {_counts(dataset)} ({where})")
+    return dataset
+
+
+def _counts(dataset):
+    examples = SETS[dataset.name].examples
+    return f"{len(dataset.x_train):,} training and {len(dataset.x_test):,} test {examples}"
