@@ -125,8 +125,10 @@ def read_graph(log_dir):
     raise ValueError(f"log_dir={str(log_dir)!r} has no graph: {remedy}")
 
 
-def show_tensorboard(log_dir, *, height=700):
+def show_tensorboard(log_dir, *, tab="graphs", height=700):
     """Show TensorBoard under the cell, on what ``log_dir`` holds now; call it again for newer logs.
+
+    ``tab`` is the page it opens on: "graphs", "scalars", "images", "histograms" or "projector".
 
     Unlike the magic ``%tensorboard``, this starts no process and writes no file: the server is a thread of the
     notebook's kernel, ends with it however it ends, and answers this machine only. A folder has one server: the
@@ -146,7 +148,7 @@ def show_tensorboard(log_dir, *, height=700):
 
     address = _serve(log_dir)
     print(f"TensorBoard, for as long as this kernel runs: {address}")
-    display(IFrame(f"{address}#graphs", "100%", height))
+    display(IFrame(f"{address}#{tab}", "100%", height))
 
 
 def nodes(graph):

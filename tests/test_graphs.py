@@ -392,6 +392,17 @@ def test_a_folder_has_one_tensorboard_and_each_call_shows_what_is_there_now(tmp_
     graphs._servers[tmp_path.resolve()].shutdown()
 
 
+def test_tensorboard_opens_on_the_tab_that_is_asked_for(tmp_path, monkeypatch):
+    in_jupyter(monkeypatch, True)
+    shown = []
+    monkeypatch.setattr(graphs, "_serve", lambda folder: "http://here/")
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    graphs.write_function_graph(named, tmp_path, 1.0, 2.0)
+    graphs.show_tensorboard(tmp_path)
+    graphs.show_tensorboard(tmp_path, tab="histograms")
+    assert [frame.src for frame in shown] == ["http://here/#graphs", "http://here/#histograms"]
+
+
 def in_jupyter(monkeypatch, allow_stdin):
     """A kernel's shell, as far as it is asked."""
     request = {"content": {"allow_stdin": allow_stdin}}

@@ -38,9 +38,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:html5lib")  # inside TensorBoard
 
 @pytest.fixture(scope="module")
 def runs(browser, tmp_path_factory):
-    """The folder of runs after the two notebooks that write some."""
+    """The folder of runs after the notebooks that write some."""
     folder = tmp_path_factory.mktemp("runs")
-    writers = [path for path in notebooks.paths() if path.name[:2] in ("01", "06")]
+    writers = [path for path in notebooks.paths() if path.name[:2] in ("01", "04", "06")]
     with ThreadPoolExecutor() as pool:
         list(pool.map(_run, writers, [folder] * len(writers)))
     return folder
@@ -101,6 +101,16 @@ def test_sixteen_digits_are_served_as_images(board):
     }
 
 
+@pytest.mark.parametrize(("run", "decades"), [("sigmoid", 19), ("relu_he", 0)])
+def test_the_gradients_histograms_are_served_for_every_layer(run, decades, board):
+    run = {"run": f"04_nonlinearities/{run}", "tag": "gradients, log10"}
+    layers = _ask(board, "histograms/histograms", **run)
+    assert [layer for _, layer, _ in layers] == list(range(31))
+    first, last = (np.array(buckets) for _, _, buckets in (layers[0], layers[-1]))
+    centre = lambda buckets: np.average(buckets[:, :2].mean(axis=1), weights=buckets[:, 2])  # noqa: E731
+    assert abs(centre(last) - centre(first) - decades) < 1
+
+
 def test_the_graphs_tab_opens_on_the_drawn_formula(board, page):
     page.goto(f"{board}#graphs")
     assert _drawn(page, "w7") == sorted(W_NODES)
@@ -143,10 +153,20 @@ def test_time_series_names_training_and_validation_under_the_curves(tag, board, 
     assert card.count() == card.locator("canvas").count() == 1
 
 
+def test_the_histograms_tab_draws_a_hill_for_every_layer(board, page):
+    page.goto(f"{board}#histograms")
+    cards = page.locator("vz-histogram-timeseries")
+    cards.nth(3).locator("g.histogram").nth(30).wait_for(state="attached")
+    assert [card.locator("g.histogram").count() for card in cards.all()] == [31] * 4  # 2 tags, 2 runs
+
+
 def _run(path, runs):
-    """A notebook as a test runs it, its logs in ``runs``."""
+    """A notebook as a test runs it, up to where it shows TensorBoard, its logs in ``runs``."""
+    notebook = notebooks.read(path)
+    shown = [place for place, cell in enumerate(notebook.cells) if "show_tensorboard(" in cell.source]
+    del notebook.cells[shown[-1] + 1 :]
     where = {"resources": {"metadata": {"path": str(notebooks.FOLDER)}}}
-    client = NotebookClient(notebooks.read(path), kernel_name="python3", timeout=300, **where)
+    client = NotebookClient(notebook, kernel_name="python3", timeout=300, **where)
     client.execute(env=os.environ | {"CNN_UTILS_RUNS": str(runs)})
 
 
