@@ -19,7 +19,7 @@ from cnn_utils import inspection
 _HERE = Path(__file__).parent
 _OFFERED = 60  # images to pick from that fit on a page
 _ARRAYS = ("patch", "kernel", "products")
-_WORDS = ("says", "rule", "shows", "formula", "bias", "outside")  # of a layer's record, for the page
+_WORDS = ("says", "rule", "shows", "formula", "bias")  # of a layer's record, for the page
 
 
 class LayerExplorer(anywidget.AnyWidget):

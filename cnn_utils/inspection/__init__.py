@@ -4,26 +4,23 @@ Every layer's output is read as (rows, columns, channels); a vector of n units i
 and n channels. So a dense layer is a 1×1 convolution, a global pool is a pool as large as its map,
 and one rule follows a unit's window back through the whole network.
 
-Three questions, three rooms: which layers (`layers`), which windows (`windows`), which arithmetic (`units`).
+Which layers there are is in `layers`, which windows they look through in `windows`, the arithmetic here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from cnn_utils.arithmetic import whole_number
 from cnn_utils.inspection.layers import KINDS, Function, Kind, Step, read
-from cnn_utils.inspection.windows import Axis, Box, origin, trace, unit_box, values_in, window_of
+from cnn_utils.inspection.windows import Axis, Box, origin, trace, values_in, window_of
 
 __all__ = ["KINDS", "Axis", "Box", "Contribution", "Explanation", "Function", "Kind", "Step"]
 __all__ += ["activations", "as_images", "explain", "steps"]
-
-# The distance from 1 to the next number, and the smallest number above 0 that is sure to be kept.
-_FLOAT32 = 2.0**-23, 2.0**-126
-_PRECISIONS = {"bfloat16": (2.0**-7, 2.0**-126), "float16": (2.0**-10, 2.0**-24)}
 
 
 class Contribution(NamedTuple):
@@ -50,22 +47,22 @@ class Explanation:
     kind: str
     unit: tuple[int, ...]  # (row, column), or (index,) in a vector
     channel: int | None
-    activation: float
     output: float
-    precision: str = "float32"
+    activation: float
+    precision: str
+    function: str
+    sources: tuple[str, ...]  # the layers before
+    boxes: dict[str, Box]  # what the unit sees in every layer on the way back, cut off at its edge
+    receptive_field: Box | None  # and in the input; None if it sees padding only
     tolerance: float = 0.0
-    sources: tuple[str, ...] = ()  # the layers before
     window: Box | None = None  # in the layer before; may reach over its edge, into the padding
     padded: np.ndarray | None = None  # (rows, columns): True where the window covers padding
-    receptive_field: Box | None = None  # in the input, cut off at its edge; None if it sees padding only
-    boxes: dict[str, Box] = field(default_factory=dict)  # the same for every layer on the way back
     patch: np.ndarray | None = None
     kernel: np.ndarray | None = None
     products: np.ndarray | None = None
     sum: float | None = None
     bias: float | None = None
     pre_activation: float | None = None
-    function: str = "linear"
     winner: tuple[int, int, int] | None = None  # max pooling: (row, column, channel) in the layer before
     top: tuple[Contribution, ...] = ()  # dense layers: strongest first
     scores: np.ndarray | None = None  # softmax: what goes in,
@@ -76,15 +73,14 @@ class Explanation:
 
     def __repr__(self) -> str:
         place = f"unit {self.unit[0]}" if self.channel is None else f"{self.unit} of channel {self.channel}"
-        steps = [f"{self.layer}, {place}:"]
-        if self.products is not None and self.kernel is not None:
-            steps.append(f"{self.products.size} products sum to {self.sum:.4g};")
+        said = f"{self.layer}, {place}:"
+        if self.products is not None:
+            said += f" {self.products.size} products sum to {self.sum:.4g};"
         if self.winner is not None:
-            steps.append(f"the largest of {self.patch.size - int(self.padded.sum())} values;")
+            said += f" the largest of {(~self.padded).sum()} values;"
         if self.bias is not None:
-            steps.append(f"{self.sum:.4g} + bias {self.bias:.4g} = {self.pre_activation:.4g};")
-        steps.append(f"{'' if self.function == 'linear' else self.function + ' gives '}{self.activation:.4g}")
-        return " ".join(steps)
+            said += f" {self.sum:.4g} + bias {self.bias:.4g} = {self.pre_activation:.4g};"
+        return f"{said} {'' if self.function == 'linear' else self.function + ' gives '}{self.activation:.4g}"
 
 
 def steps(model) -> tuple[Step, ...]:
@@ -165,29 +161,18 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
     maps = {name: value.reshape(known[name].shape) for name, value in values.items()}
     step = known[layer]
     place = row, col, channel = _place(step, unit, channel, maps[layer])
-    output, boxes = float(maps[layer][place]), trace(known, step, unit_box(place))
-    numbers = {"activation": output}
-    if step.sources:
-        numbers = _numbers(known, step, [maps[source] for source in step.sources], place)
-    found = Explanation(
-        layer=layer,
-        kind=step.kind.name,
-        unit=(channel,) if step.vector else (row, col),
-        channel=None if step.vector else channel,
-        output=output,
-        precision=step.precision,
-        sources=step.sources,
-        receptive_field=boxes.get(next(iter(known))),
-        boxes=boxes,
-        function=step.function.name,
-        **numbers,
-    )
+    unit, channel = ((channel,), None) if step.vector else ((row, col), channel)
+    output, inputs = float(maps[layer][place]), [maps[source] for source in step.sources]
+    numbers = _numbers(known, step, inputs, place) if inputs else {"activation": output}
+    numbers |= {"output": output, "precision": step.layer.compute_dtype, "function": step.function.name}
+    boxes = trace(known, step, place)
+    seen = {"sources": step.sources, "boxes": boxes, "receptive_field": boxes.get(next(iter(known)))}
+    found = Explanation(layer, step.kind.name, unit, channel, **numbers, **seen)
     same = np.array_equal(found.activation, output, equal_nan=True)  # infinite or not a number, too
     if not same and not abs(found.activation - output) <= found.tolerance:
         raise ValueError(
-            f"layer {layer!r} is not explained: for unit {found.unit} of channel {found.channel} its arithmetic "
-            f"gives {found.activation:.6g}, the model {output:.6g}, and {step.precision} makes that no more "
-            f"than {found.tolerance:.1g} apart"
+            f"layer {layer!r} is not explained: for {found!r}, but the model gives {output:.6g}, and "
+            f"{found.precision} makes that no more than {found.tolerance:.1g} apart"
         )
     return found
 
@@ -197,17 +182,15 @@ def _place(step, unit, channel, output):
     sizes, has = step.shape, "{} rows by {} columns by {} channels"
     if step.vector:
         sizes, has = step.shape[2:], "a vector of {} units"
-    asked = unit if np.iterable(unit) else (None,) * min(len(sizes), 2) if unit is None else (unit,)
+    asked = (None,) * min(len(sizes), 2) if unit is None else unit if np.iterable(unit) else (unit,)
     asked = (*asked,) if step.vector and channel is None else (*asked, channel)
     try:
-        choices = [
-            range(size) if index is None else [whole_number("unit", index, 0)]
-            for index, size in zip(asked, sizes, strict=True)
-        ]
+        indices = [index if index is None else whole_number("unit", index, 0) for index in asked]
+        choices = [range(n) if i is None else [i] for i, n in zip(indices, sizes, strict=True)]
         free = output.reshape(sizes)[np.ix_(*choices)]
     except (ValueError, IndexError):
         where = f"{step.name} is {has.format(*sizes)}, counted from 0"
-        raise ValueError(f"unit={unit}, channel={channel} does not fit: {where}") from None
+        raise ValueError(f"unit={unit!r}, channel={channel!r} does not fit: {where}") from None
     best = np.unravel_index(free.argmax(), free.shape)
     place = tuple(int(choice[i]) for choice, i in zip(choices, best, strict=True))
     return (0, 0, *place) if step.vector else place
@@ -215,82 +198,74 @@ def _place(step, unit, channel, output):
 
 def _numbers(steps, step, inputs, place):
     """The fields of an `Explanation` that its arithmetic gives; `inputs` are the values of its sources."""
-    source, window = window_of(step, unit_box(place))
+    source, window = window_of(step, place)
     patch, padded = values_in(window, inputs[source], step.axes)
+    if step.kind.rule == "total":
+        patch = np.array([values[place] for values in inputs], float)
     numbers = {"window": window, "patch": patch, "padded": padded}
+    x, size = float(patch.sum()), np.abs(patch).sum()  # size: of all that is added, for the rounding
     match step.kind.rule:
-        case "sum":
-            numbers, size = _weighted_sum(steps, step, numbers, place)
-            x = numbers["pre_activation"]
+        case "total":
+            numbers["sum"] = x
+        case "bend":
+            numbers["pre_activation"] = x
         case "max":
             visible = np.where(padded[..., None], -np.inf, patch)
             row, col, _ = np.unravel_index(visible.argmax(), visible.shape)
             numbers["winner"] = (window.rows[0] + int(row), window.cols[0] + int(col), place[2])
             x, size = float(visible.max()), np.abs(patch).max()
-        case "total":
-            patch = np.array([values[place] for values in inputs], float)
-            x, size = float(patch.sum()), np.abs(patch).sum()
-            numbers |= {"patch": patch, "sum": x}
-        case rule:  # one value, or the zero of the padding
-            x, size = float(patch.sum()), abs(patch.sum())
-            numbers |= {"pre_activation": x} if rule == "bend" else {}
+        case "sum":
+            kernel, addends, terms = step.kind.weights(step, padded, place)
+            arrays = {"patch": patch, "kernel": kernel, "products": patch * kernel}
+            if step.kind.shows == "contributions":
+                arrays |= {name: array.ravel() for name, array in arrays.items() if step.vector}
+                numbers["top"] = _strongest(steps, step, arrays, place)
+            total, bias = float(arrays["products"].sum()), sum(addends) if addends else None
+            x, size = total + (bias or 0.0), np.abs(arrays["products"]).sum() + np.abs(addends).sum()
+            numbers |= arrays | {"sum": total, "bias": bias, "pre_activation": x, "terms": terms}
     if step.function.name == "softmax":
         return numbers | _softmax(steps, step, inputs, place)
-    error = _rounding(step.precision, size, patch.shape)
-    value, low, high = step.function(x, x - error, x + error)
-    tolerance = max(abs(low - value), abs(high - value)) + _rounding(step.precision, abs(value))
-    return numbers | {"activation": float(value), "tolerance": float(tolerance)}
-
-
-def _weighted_sum(steps, step, numbers, place):
-    """Products, bias and what they add up to; and the sum of the absolute values of all that is added."""
-    patch = numbers["patch"]
-    kernel, addends, terms = step.kind.weights(step, numbers["padded"], place)
-    arrays = {"patch": patch, "kernel": kernel, "products": patch * kernel}
-    if step.vector and step.kind.mixes:
-        arrays = {name: array.ravel() for name, array in arrays.items()}
-    total, bias = float(arrays["products"].sum()), sum(addends) if addends else None
-    numbers |= arrays | {"sum": total, "bias": bias, "pre_activation": total + (bias or 0.0), "terms": terms}
-    if step.kind.shows == "contributions":
-        numbers["top"] = _strongest(steps, step, arrays, place)
-    return numbers, np.abs(arrays["products"]).sum() + np.abs(addends).sum()
+    error = _rounding(step, size, patch.shape)
+    value, low, high = step.function(x, x - error, x + error).tolist()
+    tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value))
+    return numbers | {"activation": value, "tolerance": tolerance}
 
 
 def _strongest(steps, step, arrays, place, count=10):
     """The largest products of a dense unit, and where in the last map before it each came from."""
-    top = []
-    rows = np.stack([array.ravel() for array in arrays.values()], axis=1).tolist()  # (value, weight, product)
+    source, top = steps[step.sources[0]], []
     for index in np.argsort(-np.abs(arrays["products"]), axis=None, kind="stable")[:count].tolist():
-        where = origin(steps, steps[step.sources[0]], unit_box((*place[:2], index)))
-        top.append(Contribution(index, *rows[index], where))
+        numbers = (float(array.flat[index]) for array in arrays.values())
+        top.append(Contribution(index, *numbers, origin(steps, source, (*place[:2], index))))
     return tuple(top)
 
 
 def _softmax(steps, step, inputs, place):
     """Softmax needs the scores beside it: of a sum, the other filters at the same place."""
     if step.kind.rule == "sum":
-        plain = step._replace(function=type(step.function)())
-        others = [_numbers(steps, plain, inputs, (*place[:2], c)) for c in range(step.shape[2])]
+        plain = step._replace(function=Function())
+        others = [_numbers(steps, plain, inputs, (*place[:2], channel)) for channel in range(step.shape[2])]
         scores = np.array([other["activation"] for other in others])
         error = max(other["tolerance"] for other in others)
     else:
         scores = inputs[0][place[:2]].astype(float)
-        error = _rounding(step.precision, np.abs(scores).max())
+        error = _rounding(step, np.abs(scores).max())
     exponentials = np.exp(scores - scores.max())
     value = float(exponentials[place[2]] / exponentials.sum())
-    tolerance = value * float(np.expm1(2 * error)) + _rounding(step.precision, 1.0)
+    tolerance = value * float(np.expm1(2 * error)) + _rounding(step, 1.0)
     shown = {"scores": scores, "exponentials": exponentials}
     return shown | {"activation": value, "tolerance": tolerance}
 
 
-def _rounding(precision, size, shape=(1, 1, 1)):
+def _rounding(step, size, shape=(1, 1, 1)):
     """How far a right sum may be from the model's own, when the absolute values of its addends sum to `size`.
 
-    Inputs, weights and the result are rounded, each by at most half an epsilon of the layer's precision, and so
-    is every partial sum. TensorFlow adds up the places of a window in that precision, where the errors go either
-    way and grow like the square root of their number, and what is left in float32.
+    Inputs, weights, the result and every partial sum are rounded, each by at most half an epsilon. TensorFlow adds
+    up the places of a window in the layer's precision, where errors go either way and grow like the square root
+    of their number, and the channels in float32.
     """
-    epsilon, smallest = _PRECISIONS.get(precision, _FLOAT32)
-    places, all_addends = np.prod(shape[:2]), np.prod(shape)
-    parts = (2 + np.sqrt(places) / 2) * epsilon + all_addends / 2 * _FLOAT32[0]
+    precision = step.layer.compute_dtype
+    epsilon = {"bfloat16": 2.0**-7, "float16": 2.0**-10}.get(precision, 2.0**-23)
+    smallest = 2.0**-24 if precision == "float16" else 2.0**-126  # that is sure to be kept
+    parts = (2 + np.sqrt(prod(shape[:2])) / 2) * epsilon + prod(shape) / 2 * 2.0**-23
     return float(size * parts) + smallest

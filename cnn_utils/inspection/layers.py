@@ -31,7 +31,6 @@ class Kind:
     shows: str = ""  # the numbers on the page: the "window", its "products", "contributions", "terms"
     formula: str = ""  # the same with all numbers filled in
     bias: str = "bias"
-    outside: str = "outside the map: padding, which is zero"  # what to say there instead
     axes: Callable = lambda layer, shape: (Axis(), Axis())  # of the window over a map of this shape
     sees: Callable = grouped  # (step, box, source) -> Box in that source
     mixes: bool = False  # a unit sees all channels of its group, not only its own
@@ -146,7 +145,7 @@ def function_of(layer):
     if not isinstance(function, keras.layers.Layer):
         name = getattr(function, "__name__", type(function).__name__)
         return Function(name.removesuffix("_v2"), function)  # TensorFlow's softmax is called softmax_v2
-    if kind_of(function) is None or kind_of(function).rule != "bend":
+    if getattr(kind_of(function), "rule", None) != "bend":
         return None
     options = ((name, getattr(function, name, 0)) for name in ("negative_slope", "threshold", "max_value"))
     said = ", ".join(f"{name} {value:g}" for name, value in options if value)
@@ -170,11 +169,6 @@ class Step(NamedTuple):
     @property
     def vector(self) -> bool:
         return len(self.keras_shape) == 1
-
-    @property
-    def precision(self) -> str:
-        """What the layer computes in: float32, or half of it in mixed precision."""
-        return self.layer.compute_dtype
 
 
 _networks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()

@@ -24,14 +24,14 @@ class Axis(NamedTuple):
     before: int = 0
 
 
-def unit_box(place):
+def _unit_box(place):
     return Box(*((i, i + 1) for i in place))
 
 
-def window_of(step, box):
-    """Which source the box of one unit sees, and what of it; may reach over its edge, into the padding."""
+def window_of(step, place):
+    """Which source a unit sees, and what of it; may reach over its edge, into the padding."""
     for number, shape in enumerate(step.before):
-        window = step.kind.sees(step, box, number)
+        window = step.kind.sees(step, _unit_box(place), number)
         if 0 <= window.channels[0] < shape[2]:  # of sources put side by side, the one with this channel
             return number, window
     return None
@@ -45,9 +45,9 @@ def values_in(window, x, axes):
     return np.where(inside[..., None], found, 0.0).astype(float), ~inside
 
 
-def trace(steps, step, box):
-    """The box that `box` of `step` sees in every layer before it, cut off at each layer's edge."""
-    boxes = {step.name: box}
+def trace(steps, step, place):
+    """The box that a unit of `step` sees in every layer before it, cut off at each layer's edge."""
+    boxes = {step.name: _unit_box(place)}
     for later in reversed(steps.values()):
         box = boxes.get(later.name)
         if box and later.function.name == "softmax":  # each probability depends on every score
@@ -61,13 +61,12 @@ def trace(steps, step, box):
     return boxes
 
 
-def origin(steps, step, box):
+def origin(steps, step, place):
     """The place (layer, (row, column), channel) in the last map that a vector's number was passed on from."""
     while step.vector and step.sources and step.kind.rule == "pass":
-        number, box = window_of(step, box)
-        step = steps[step.sources[number]]
-    row, col, channel = (first for first, _ in box)
-    return None if step.vector else (step.name, (row, col), channel)
+        number, box = window_of(step, place)
+        step, place = steps[step.sources[number]], tuple(first for first, _ in box)
+    return None if step.vector else (step.name, place[:2], place[2])
 
 
 # What a box sees of source number `source`, for the records of `layers`.
