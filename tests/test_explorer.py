@@ -182,9 +182,10 @@ def test_every_kind_of_layer_has_its_card_its_numbers_and_its_picture(build):
         assert card["says"] and (card["caption"] or card["name"] == "tanh")
         explorer.select(card["name"])
         json.dumps(sent[-1][0], allow_nan=False)
-        if (card["shows"], card["function"], card["vector"]) in drawn:
+        way = card["shows"], explorer.explain().scores is not None
+        if way in drawn:
             continue  # one picture for each way to show a unit
-        drawn.add((card["shows"], card["function"], card["vector"]))
+        drawn.add(way)
         assert explorer.figure().subfigs[1].get_suptitle() == repr(explorer.explain())
     answer = ask_bare(explorer, sent, type="draw", buffers=[np.zeros(model.input_shape[1:], "f4").tobytes()])
     assert answer["reason"] == "draw" and explorer.image.sum() == 0
