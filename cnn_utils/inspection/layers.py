@@ -248,9 +248,7 @@ def _refusal(layer, kind, shape, sources, node):
             return f"has {option}={value!r}: only {values[0]!r} is explained"
     function = function_of(layer)
     if function is None:
-        return (
-            f"has activation={layer.activation!r}: only functions and ReLU, LeakyReLU, Softmax are explained"
-        )
+        return f"has activation={layer.activation!r}: only functions, ReLU, LeakyReLU, Softmax are explained"
     before = [source.keras_shape for source in sources]
     if kind.rule == "total" and len(set(before)) > 1:
         return f"adds shapes {tuple(before)}: they must be the same"
