@@ -101,11 +101,8 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self.display and time.perf_counter() - self.shown > 0.2:  # five times a second
-            self.shown, steps = time.perf_counter(), self.params["steps"]
-            done = min(
-                batch + 1, steps or math.inf
-            )  # Keras counts on when several steps at once are cut short
-            self._show(self._line(logs, f"batch {done}/{steps or '?'}"))
+            self.shown = time.perf_counter()
+            self._show(self._line(logs, f"batch {_batches(self, batch)}/{self.params['steps'] or '?'}"))
 
     def on_epoch_end(self, epoch, logs=None):
         self.lines.append(self._line(logs))
@@ -147,14 +144,16 @@ class StepHistory(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.train, self.validation, self.steps, self._means = {"step": []}, {"step": []}, 0, None
-        self._earlier = int(self.model.optimizer.iterations)  # in another call of fit
+        if self.model.steps_per_execution > 1 and not self.params["steps"]:
+            rule = "compile with steps_per_execution=1, or give fit steps_per_epoch"
+            raise ValueError(f"batches of data of unknown length cannot be counted: {rule}")
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._sums = {}
+        self._before, self._sums = self.steps, {}
 
     def on_train_batch_end(self, batch, logs=None):
         self._means = self._means or _means(self.model)
-        before, self.steps = self.steps, int(self.model.optimizer.iterations) - self._earlier
+        earlier, self.steps = self.steps, self._before + _batches(self, batch)
         values = {}
         for name, metric in self._means.items():
             sums = np.array([metric.total, metric.count], "float64")
@@ -162,14 +161,14 @@ class StepHistory(keras.callbacks.Callback):
             values[name] = float(total / count) if count else math.nan
             self._sums[name] = sums
         self._record(self.train, values)
-        if self.steps // self.every > before // self.every:
+        if self.steps // self.every > earlier // self.every:
             self._evaluate()
 
     def on_epoch_end(self, epoch, logs=None):
         values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         if self.examples is None and values:
             self._record(self.validation, values)
-        elif self.examples is not None and self.validation["step"][-1:] != [self.steps]:
+        elif self.examples and self.validation["step"][-1:] != [self.steps]:
             self._evaluate()
 
     def curves(self, name, *, window=25):
@@ -181,7 +180,7 @@ class StepHistory(keras.callbacks.Callback):
         if name in self.train:
             steps, values = np.array(self.train["step"]), np.array(self.train[name])
             batches = np.diff(steps, prepend=0)  # behind each value
-            parts = [(step - window < steps) & (steps <= step) for step in steps]
+            parts = ((step - window < steps) & (steps <= step) for step in steps)
             means = [np.average(values[part], weights=batches[part]) for part in parts]
             lines["training"] = (self.train["step"], means)
         if name in self.validation:
@@ -245,6 +244,11 @@ def _pictures(images):
             return images
     rule = "give (batch, height, width, 1, 3 or 4 channels), uint8 or floats from 0 to 1"
     raise ValueError(f"images are {images.dtype} of shape {images.shape}: {rule}")
+
+
+def _batches(callback, batch):
+    """Batches of this epoch so far. Keras counts on to the end of an execution that was cut short."""
+    return min(batch + 1, callback.params["steps"] or math.inf)
 
 
 def _means(model):
