@@ -285,7 +285,7 @@ def _with_layer_names(graph, outer, layers):
         if path not in shown:
             parent, _, last = path.rpartition("/")
             stem = re.sub(r"_\d+$", "", last)
-            name = f"{show(parent)}/{stem if stem in layers else last}".lstrip("/")
+            name = f"{show(parent)}/{stem if parent and stem in layers else last}".lstrip("/")
             if name in taken:  # a shared layer, used once more
                 name = _unused(name, taken | layers)
             taken.add(name)

@@ -73,6 +73,11 @@ def nested():
     return keras.Model(x, inner(inner(x)) + 2 * x, name="outer")
 
 
+def numbered():
+    left, right = keras.Input((4,), name="image"), keras.Input((4,), name="image_1")
+    return keras.Model([left, right], keras.layers.Add(name="sum")([left, right]))
+
+
 def layers_of(operation_graph):
     """Edges between the first components of the names, read off the operations."""
     edges = {}
@@ -173,7 +178,7 @@ def test_operations_stand_inside_their_layers_without_keras_numbers():
     assert {"conv2d/convolution", "conv2d/Relu", "conv2d_1/BiasAdd", "logits/MatMul"} <= set(names)
 
 
-@pytest.mark.parametrize("build", [models.lenet5, two_branches])
+@pytest.mark.parametrize("build", [models.lenet5, two_branches, numbered])
 def test_both_views_agree_on_how_layers_are_connected(build):
     model = build()
     operations = layers_of(graphs.model_graph(model, "operations"))
