@@ -264,6 +264,16 @@ class TestStepHistory:
             assert len(sizes) == 1 or np.ptp(values) > 1e-3  # or the order would not matter
         assert history.validation["step"] == evaluated
 
+    def test_weighted_examples_count_as_keras_counts_them(self):
+        x, y = data(32)
+        weights = np.repeat([1.0, 0.0, 3.0, 0.0], [4, 12, 8, 8])
+        model, history = tiny(), training.StepHistory()
+        model.compile(keras.optimizers.SGD(0.0), model.loss, weighted_metrics=["accuracy"])
+        model.fit(x, y, sample_weight=weights, shuffle=False, batch_size=16, verbose=0, callbacks=[history])
+        parts = (slice(0, 16), slice(16, 32))
+        values = [model.evaluate(x[p], y[p], sample_weight=weights[p], verbose=0)[1] for p in parts]
+        np.testing.assert_allclose(history.train["accuracy"], values, atol=1e-6)
+
     def test_records_the_validation_of_those_epochs_that_had_one(self):
         history = training.StepHistory()
         kept = fit(tiny(), history, validation_freq=2)
