@@ -8,13 +8,11 @@ import importlib
 import os
 import pkgutil
 import sys
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 _ROOMS = tuple(module.name for module in pkgutil.iter_modules(__path__))
 _QUIET = {"tf": "tensorflow", "keras": "keras"}
-_import_lock = threading.RLock()
 
 __all__ = [*_ROOMS, *_QUIET]
 
@@ -37,9 +35,8 @@ def __dir__():
 def folder(variable, default=None):
     """The folder that an environment variable names, as an absolute path; ``default`` when it is not set.
 
-    ``~`` is the home folder. A relative path starts at the project's folder, where ``make`` is typed (a notebook
-    runs in its own folder), or at the working folder when the package is installed without the project.
-    Raises ValueError if there is no such home folder.
+    A relative path starts at the project's folder, where ``make`` is typed (a notebook runs in its own folder),
+    or at the working folder when there is no project. Raises ValueError for a ``~`` that is no home folder.
     """
     name = os.environ.get(variable) or default
     if not name:
@@ -60,39 +57,28 @@ def jupyter():
 
 def _import_quietly(name):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if name == "keras":
-        os.environ["KERAS_BACKEND"] = (
-            os.environ.get("KERAS_BACKEND") or "tensorflow"
-        )  # whatever keras.json says
-        _check_backend(os.environ["KERAS_BACKEND"])
-    with _import_lock, _silent_stderr():
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the environment and keras.json say
+    with _silent_stderr():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.get_logger().setLevel("ERROR")
         tensorflow.config.list_physical_devices()  # the search for a GPU logs too: let it do so now
         module = importlib.import_module(name)
-    if name == "keras":  # perhaps somebody had imported it before
-        _check_backend(module.config.backend())
-        if module.config.image_data_format() != "channels_last":
-            remedy = "Set it in ~/.keras/keras.json, or keras.config.set_image_data_format('channels_last')"
-            raise ImportError(f"Keras' image_data_format must be 'channels_last' in the course. {remedy}")
+    if name == "keras" and (backend := module.config.backend()) != "tensorflow":
+        raise ImportError(f"Keras runs on {backend!r} already: restart, and import it from cnn_utils")
+    if name == "keras" and module.config.image_data_format() != "channels_last":
+        remedy = "Set it in ~/.keras/keras.json, or keras.config.set_image_data_format('channels_last')"
+        raise ImportError(f"Keras' image_data_format must be 'channels_last' in the course. {remedy}")
     return module
-
-
-def _check_backend(backend):
-    if backend != "tensorflow":
-        remedy = "Set KERAS_BACKEND=tensorflow in the environment, then start Python or the kernel anew"
-        raise ImportError(f"Keras' backend is {backend!r}, and the course needs 'tensorflow'. {remedy}")
 
 
 @contextmanager
 def _silent_stderr():
     """Point file descriptor 2 at the null device: TensorFlow's C++ logs by-pass ``sys.stderr``."""
     saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -15,8 +15,8 @@ from cnn_utils import keras, tf
 def log_directory(name):
     """Make an empty folder for one notebook's logs and return its path.
 
-    It stands in ``$CNN_UTILS_RUNS`` when that is set, else in ``runs/`` beside the package's pyproject.toml,
-    else in ``./runs``. What it held is deleted, so running a notebook twice leaves one run.
+    It stands in ``$CNN_UTILS_RUNS`` when that is set, else in the project's ``runs/``. What it held is deleted, so
+    running a notebook twice leaves one run.
 
     Raises ValueError if ``name`` could lead out of the folder of runs, or if the folder cannot be made.
 
@@ -28,13 +28,11 @@ def log_directory(name):
         raise ValueError(f"name={name!r}: use letters, digits, '-', '_' and '.', after a letter or digit")
     folder = cnn_utils.folder("CNN_UTILS_RUNS", "runs") / name
     try:
-        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise ValueError(f"name={name!r}: {folder} is a link or a file, where a folder should be")
         if folder.exists():
-            shutil.rmtree(folder)  # links inside are removed, not followed
+            shutil.rmtree(folder)  # no file and no link; links inside are removed, not followed
         folder.mkdir(parents=True)
     except OSError as error:
-        raise ValueError(f"name={name!r}: {folder} cannot be emptied: {error.strerror}") from error
+        raise ValueError(f"name={name!r}: {folder} cannot be emptied: {error.strerror or error}") from error
     return folder
 
 
@@ -56,12 +54,10 @@ def function_graph(function, *examples):
     """
     concrete = function
     if hasattr(function, "get_concrete_function"):
-        examples = keras.tree.map_structure(_as_argument, examples)
         try:
-            concrete = function.get_concrete_function(*examples)
+            concrete = function.get_concrete_function(*keras.tree.map_structure(_as_argument, examples))
         except TypeError as error:
-            problem = f"examples={tuple(examples)} do not fit the function: give one for each argument"
-            raise ValueError(problem) from error
+            raise ValueError(f"examples={examples} do not fit: give one for each argument") from error
     if not hasattr(getattr(concrete, "graph", None), "as_graph_def"):
         raise ValueError(f"function={function!r} has no graph: decorate a Python function with @tf.function")
     graph = concrete.graph.as_graph_def(add_shapes=True)
@@ -108,17 +104,14 @@ def read_graph(log_dir):
 
     Raises ValueError if no run in ``log_dir`` has a graph, or a file on the way to it is damaged.
     """
-    log_dir = Path(log_dir)
-    for run in sorted({file.parent for file in log_dir.rglob("*.tfevents.*")}):
-        graphs = []
-        for file in run.glob("*.tfevents.*"):
-            try:
-                records = list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator())
-            except tf.errors.OpError as error:
-                problem = f"log_dir={str(log_dir)!r}: {file} is damaged: run the cell that writes it again"
-                raise ValueError(problem) from error
-            events = [tf.compat.v1.Event.FromString(record) for record in records]
-            graphs += [(event.wall_time, event.graph_def) for event in events if event.graph_def]
+    for run in sorted({file.parent for file in Path(log_dir).rglob("*.tfevents.*")}):
+        records = tf.data.TFRecordDataset([str(file) for file in run.glob("*.tfevents.*")])
+        try:
+            events = [tf.compat.v1.Event.FromString(record) for record in records.as_numpy_iterator()]
+        except tf.errors.OpError as error:
+            problem = f"a file in {run} is damaged: run the cell that writes it again"
+            raise ValueError(f"log_dir={str(log_dir)!r}: {problem}") from error
+        graphs = [(event.wall_time, event.graph_def) for event in events if event.graph_def]
         if graphs:
             return tf.compat.v1.GraphDef.FromString(max(graphs)[1])  # the newest, as TensorBoard does
     remedy = "write one with write_function_graph or write_model_graph"
@@ -131,9 +124,8 @@ def show_tensorboard(log_dir, *, tab="graphs", height=700):
     ``tab`` is the page it opens on: "graphs", "scalars", "images", "histograms" or "projector".
 
     Unlike the magic ``%tensorboard``, this starts no process and writes no file: the server is a thread of the
-    notebook's kernel, ends with it however it ends, and answers this machine only. A folder has one server: the
-    next call takes its place. Where nobody watches (nbconvert, a test, a script) it prints how to see
-    TensorBoard instead. Raises ValueError if ``log_dir`` holds no logs.
+    notebook's kernel and answers this machine only. A folder has one server: the next call takes its place. Where
+    nobody watches (nbconvert, a test) it prints how to see TensorBoard. Raises ValueError if there are no logs.
 
     >>> show_tensorboard("empty")
     Traceback (most recent call last):
@@ -187,9 +179,8 @@ def _serve(log_dir):
 
 
 def _write(graph, log_dir):
-    log_dir = Path(log_dir)
     try:
-        log_dir.mkdir(parents=True, exist_ok=True)
+        Path(log_dir).mkdir(parents=True, exist_ok=True)
         writer = tf.summary.create_file_writer(str(log_dir))
         with writer.as_default():
             tf.summary.graph(graph)
@@ -284,45 +275,30 @@ def _operation_graph(network, calls):
         lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype, name=names[id(tensor)]), network.input
     )
     graph = function_graph(tf.function(lambda x: network(x, training=False)), signature)
-    return _with_layer_names(graph, network.name, _layer_names(network))
-
-
-def _layer_names(model):
-    """Names of a model's layers and of the layers of models inside it."""
-    inner = [_layer_names(layer) for layer in model.layers if hasattr(layer, "layers")]
-    return {layer.name for layer in model.layers}.union(*inner)
+    layers = {layer.name for layer in network._flatten_layers(include_self=False)}
+    return _with_layer_names(graph, network.name, layers)
 
 
 def _with_layer_names(graph, outer, layers):
     """Rename ``model_1/conv1_1/Relu`` to ``conv1/Relu``: Keras numbers a scope by how often it was opened."""
-    scopes, names = {}, {}
+    shown, taken = {"": ""}, set()  # names by path, and all of them
 
-    def shown(name):
-        parts = name.split("/")
-        if len(parts) > 1 and _stem(parts[0]) == outer:
-            parts.pop(0)
-        path = ""
-        while parts and _stem(parts[0]) in layers:
-            scope = (path, parts.pop(0))
-            if scope not in scopes:
-                fresh = f"{path}/{_stem(scope[1])}".lstrip("/")
-                again = fresh in scopes.values()  # a shared layer, used once more
-                scopes[scope] = _unused(fresh, layers | set(scopes.values())) if again else fresh
-            path = scopes[scope]
-        return "/".join([path, *parts]).strip("/")
+    def show(path):
+        if path not in shown:
+            parent, _, last = path.rpartition("/")
+            stem = re.sub(r"_\d+$", "", last)
+            name = f"{show(parent)}/{stem if parent and stem in layers else last}".lstrip("/")
+            if name in taken:  # a shared layer, used once more
+                name = _unused(name, taken | layers)
+            taken.add(name)
+            shown[path] = name if parent or stem != outer else ""
+        return shown[path]
 
     for node in graph.node:
-        name = shown(node.name)
-        names[node.name] = _unused(name, names.values()) if name in names.values() else name
-    for node in graph.node:
-        node.name = names[node.name]
         for index, name in enumerate(node.input):
-            node.input[index] = name.replace(_source(name), names[_source(name)])
+            node.input[index] = name.replace(_source(name), show(_source(name)))
+        node.name = show(node.name)
     return graph
-
-
-def _stem(scope):
-    return re.sub(r"_\d+$", "", scope)
 
 
 def _unused(name, taken):

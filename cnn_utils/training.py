@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import re
 import time
 from pathlib import Path
 
@@ -32,57 +33,49 @@ def split(x, y, held_out, *, seed=0):
 def one_cycle(peak, steps, *, warmup=0.3):
     """Learning rate: climbs in a line from ``peak / 25`` to ``peak``, falls to zero in a half cosine.
 
-    Large rates in the middle move fast and regularise; small ones at the end settle. The schedule is one of
-    Keras' own, so a saved model loads without this package. Source: Smith & Topin, "Super-convergence" (2018,
-    arXiv:1708.07120), where the way down is a line too; the cosine is from "SGDR" (arXiv:1608.03983).
+    Large rates in the middle move fast and regularise; small ones at the end settle. ``steps`` are epochs times
+    batches per epoch, ``warmup`` the part of them spent climbing. The schedule is one of Keras' own, so a saved
+    model loads without this package. Source: Smith & Topin, "Super-convergence" (arXiv:1708.07120), where the
+    way down is a line too; the cosine is from "SGDR" (arXiv:1608.03983).
 
-    ``steps`` are the batches of the whole training, epochs times batches per epoch; ``warmup`` is the part of
-    them spent climbing. Raises ValueError if ``peak`` is not a number above zero, ``steps`` is below 2, or
-    ``warmup`` leaves no step for one of the slopes.
+    Raises ValueError if ``peak`` is not above zero, or there is no step for one of the slopes.
 
     >>> rate = one_cycle(0.01, 100, warmup=0.25)
     >>> [round(float(rate(step)), 4) for step in (0, 25, 62.5, 100)]
     [0.0004, 0.01, 0.005, 0.0]
     """
     steps = whole_number("steps", steps, 2)
-    if not _is_number(peak) or peak <= 0:
+    if not (isinstance(peak, numbers.Real) and 0 < peak < math.inf):
         raise ValueError(f"peak={peak!r} must be a number above zero")
-    climb = round(steps * warmup) if _is_number(warmup) else 0
+    climb = round(steps * warmup) if isinstance(warmup, numbers.Real) and 0 < warmup < 1 else 0
     if not 0 < climb < steps:
         raise ValueError(f"warmup={warmup!r} must leave at least one of steps={steps} for each slope")
-    return keras.optimizers.schedules.CosineDecay(
-        peak / 25, steps - climb, warmup_target=peak, warmup_steps=climb
-    )
+    decay = keras.optimizers.schedules.CosineDecay
+    return decay(peak / 25, steps - climb, warmup_target=peak, warmup_steps=climb)
 
 
 def quick_fit(model, x, y, *, epochs=1, batch_size=128, peak=0.015, callbacks=None):
     """Train a network that returns logits in about one pass over the data: `models.quicknet` on MNIST.
 
-    One cycle of the learning rate over all steps. Adam with short memories (0.7 and 0.9 for 0.9 and 0.999), as
-    there are few steps to remember. Labels are smoothed (a tenth of the target is spread evenly over the
-    classes), so that the loss does not chase certainty. Fifty steps run for one call from Python. No metric is
-    computed on the way: measure afterwards. Source of the smoothing: Szegedy et al. (arXiv:1512.00567), section 7.
+    One cycle of the learning rate. Adam with short memories, as there are few steps to remember. Smoothed labels
+    (a tenth of the target spread over all classes), so that the loss does not chase certainty: Szegedy et al.
+    (arXiv:1512.00567), section 7. Fifty steps run for one call from Python; no metric is computed on the way.
 
-    ``x`` are images (count, height, width, channels), ``y`` their labels (count,), whole numbers from 0 up;
-    ``peak`` is the highest learning rate. Returns Keras' history of the training. Raises ValueError if ``x`` and
-    ``y`` differ in length, a label is none of the network's classes, or there are fewer than two batches.
+    ``x`` are images (count, height, width, channels), ``y`` their labels (count,), whole numbers from 0 up.
+    Returns Keras' history. Raises ValueError if ``x`` and ``y`` differ in length, a label is none of the
+    network's classes, or there are fewer than two batches.
     """
     x, y = _examples(x, y)
     epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size)
-    classes = model.output_shape[-1]
-    if y.ndim != 1:
-        raise ValueError(
-            f"y has shape {y.shape}: give one label for each example, such as one_hot.argmax(axis=1)"
-        )
-    unknown = y[~np.isin(y, np.arange(classes))]
-    if unknown.size:
-        raise ValueError(f"y holds the label {unknown[0]}: the network has scores for 0 to {classes - 1}")
-    batches = -(-len(x) // batch_size)
+    batches, classes = math.ceil(len(x) / batch_size), model.output_shape[-1]
+    if y.ndim != 1 or not np.isin(y, np.arange(classes)).all():
+        found = f"y has shape {y.shape} and values from {y.min()} to {y.max()}"
+        raise ValueError(f"{found}: give each image one label, a whole number from 0 to {classes - 1}")
     if epochs * batches < 2:
-        once = f"batch_size={batch_size} takes all {len(x)} examples at once, and epochs={epochs}"
-        raise ValueError(f"{once}: the rate needs two steps. Choose a smaller batch_size or more epochs")
+        raise ValueError(f"batch_size={batch_size} makes one step of {len(x)} examples: the rate needs two")
+    rate = one_cycle(peak, epochs * batches)
     model.compile(
-        keras.optimizers.Adam(one_cycle(peak, epochs * batches), beta_1=0.7, beta_2=0.9),
+        keras.optimizers.Adam(rate, beta_1=0.7, beta_2=0.9),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
         steps_per_execution=min(50, batches),
     )
@@ -97,15 +90,18 @@ class Progress(keras.callbacks.Callback):
     """
 
     def on_train_begin(self, logs=None):
-        self.lines, self.display = [], _display_handle()
+        self.lines, self.display = [], None
+        if cnn_utils.jupyter():
+            from IPython.display import display
+
+            self.display = display({"text/plain": ""}, raw=True, display_id=True)  # it can change
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.began, self.shown = epoch + 1, time.perf_counter(), 0.0
 
     def on_train_batch_end(self, batch, logs=None):
-        now = time.perf_counter()
-        if self.display and now - self.shown > 0.2:  # five times a second
-            self.shown = now
+        if self.display and time.perf_counter() - self.shown > 0.2:  # five times a second
+            self.shown = time.perf_counter()
             self._show(self._line(logs, f"batch {_batches(self, batch)}/{self.params['steps'] or '?'}"))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -116,11 +112,9 @@ class Progress(keras.callbacks.Callback):
             print(self.lines[-1], flush=True)
 
     def _line(self, logs, *parts):
-        names = sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
-        for name in names:
-            numbers = " ".join(f"{value:.3f}" for value in np.ravel(logs[name]))
-            shown = f"validation {name[4:]}" if name.startswith("val_") else name
-            parts = (*parts, f"{shown} {numbers}")
+        for name in sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss"))):
+            values = " ".join(f"{value:.3f}" for value in np.ravel(logs[name]))
+            parts = (*parts, re.sub("^val_", "validation ", name) + f" {values}")
         seconds = f"{time.perf_counter() - self.began:.0f} s"
         return " · ".join([f"epoch {self.epoch}/{self.params['epochs']}", *parts, seconds])
 
@@ -131,14 +125,13 @@ class Progress(keras.callbacks.Callback):
 class StepHistory(keras.callbacks.Callback):
     """Record loss and metrics of every batch, and of the validation set after every epoch or more often.
 
-    ``StepHistory(x, y, every=100)`` evaluates the model on these examples after every 100 batches and each epoch;
-    without examples it records what `fit` finds with its ``validation_data``. Training is the same either way.
+    ``StepHistory(x, y, every=100)`` evaluates the model on these examples after every 100 batches and each epoch,
+    and leaves training as it is; without examples it records what `fit` finds with its ``validation_data``.
     ``train`` and ``validation`` are lists by name, such as ``"loss"``; under ``"step"`` the batches seen.
 
     Keras keeps sums since the epoch began; a batch's own value is what it added. What is no mean (F1 score, AUC)
     has no such value: it is recorded for validation only. With ``steps_per_execution=50``, as in `quick_fit`, a
-    value is the mean of fifty batches. Raises ValueError if ``x`` and ``y`` differ in length, or ``every`` is no
-    whole number or has no examples; in training, if several steps run at once on data of unknown length.
+    value is the mean of fifty batches. Raises ValueError for unequal lengths, or ``every`` without examples.
     """
 
     def __init__(self, x=None, y=None, *, every=None):
@@ -147,16 +140,19 @@ class StepHistory(keras.callbacks.Callback):
         self.every = math.inf if every is None else whole_number("every", every)
         if every is not None and self.examples is None:
             raise ValueError(f"every={every} needs examples to evaluate: StepHistory(x, y, every={every})")
-        self.on_train_begin()
+        self.train, self.validation = {"step": []}, {"step": []}
 
     def on_train_begin(self, logs=None):
         self.train, self.validation, self.steps, self._means = {"step": []}, {"step": []}, 0, None
+        if self.model.steps_per_execution > 1 and not self.params["steps"]:
+            rule = "compile with steps_per_execution=1, or give fit steps_per_epoch"
+            raise ValueError(f"batches of data of unknown length cannot be counted: {rule}")
 
     def on_epoch_begin(self, epoch, logs=None):
         self._before, self._sums = self.steps, {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self._means = self._means or _means(self.model, self.params["steps"])
+        self._means = self._means or _means(self.model)
         earlier, self.steps = self.steps, self._before + _batches(self, batch)
         values = {}
         for name, metric in self._means.items():
@@ -172,22 +168,20 @@ class StepHistory(keras.callbacks.Callback):
         values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         if self.examples is None and values:
             self._record(self.validation, values)
-        elif self.examples is not None and self.validation["step"][-1:] != [self.steps]:
+        elif self.examples and self.validation["step"][-1:] != [self.steps]:
             self._evaluate()
 
     def curves(self, name, *, window=25):
         """Lines to draw: the running mean over ``window`` training batches, and the validation values.
 
-        Raises ValueError if nothing was recorded under ``name``, or ``window`` is not a whole number above zero.
+        Raises ValueError if nothing was recorded under ``name``.
         """
         window, lines = whole_number("window", window), {}
         if name in self.train:
             steps, values = np.array(self.train["step"]), np.array(self.train[name])
             batches = np.diff(steps, prepend=0)  # behind each value
-            means = []
-            for step in steps:
-                inside = (step - window < steps) & (steps <= step)
-                means.append(np.average(values[inside], weights=batches[inside]))
+            parts = ((step - window < steps) & (steps <= step) for step in steps)
+            means = [np.average(values[part], weights=batches[part]) for part in parts]
             lines["training"] = (self.train["step"], means)
         if name in self.validation:
             lines["validation"] = (self.validation["step"], self.validation[name])
@@ -212,11 +206,10 @@ class StepHistory(keras.callbacks.Callback):
 class TensorBoard(keras.callbacks.TensorBoard):
     """Write what TensorBoard shows: scalars of training and validation, the network's graph, and images.
 
-    Keras' own callback writes a graph on which the Graphs tab fails (tensorboard issue 7006). This one leaves
-    it out and writes those of `graphs.write_model_graph`. Its runs: layers, operations, train, validation,
-    images. ``log_dir`` is best a fresh one from `graphs.log_directory`; ``images`` are pictures to show, (batch,
-    height, width, channels), uint8 or floats from 0 to 1; ``histogram_freq`` is the number of epochs between
-    histograms of the weights, 0 for none.
+    Keras' own callback writes a graph on which the Graphs tab fails (tensorboard issue 7006); this one writes
+    those of `graphs.write_model_graph`. ``log_dir`` is best a fresh one from `graphs.log_directory`; ``images``
+    are (batch, height, width, channels), uint8 or floats from 0 to 1; ``histogram_freq`` is the number of epochs
+    between histograms of the weights, 0 for none.
 
     Raises ValueError if ``images`` are others; when training begins, if the model has no graph of layers.
     """
@@ -237,33 +230,20 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
 def _examples(x, y):
     """Both as arrays, checked to have one label for each example."""
-    for name, values in (("x", x), ("y", y)):
-        try:
-            rows = np.ndim(values)
-        except ValueError:  # of different lengths
-            rows = 0
-        if not rows:
-            raise ValueError(f"{name} must be an array or a list, its rows of one shape")
     x, y = np.asarray(x), np.asarray(y)
-    if len(x) != len(y):
-        raise ValueError(f"y has {len(y)} labels for the {len(x)} examples of x: give one for each")
+    if not x.ndim or x.shape[:1] != y.shape[:1]:
+        raise ValueError(f"y has shape {y.shape}, x has {x.shape}: give one label for each example of x")
     return x, y
 
 
 def _pictures(images):
     images = np.asarray(images)
-    if images.ndim != 4 or not images.size or images.shape[3] not in (1, 3, 4):
-        shape = "(batch, height, width, channels), with 1, 3 or 4 channels"
-        raise ValueError(f"images has shape {images.shape}: give {shape}")
-    if images.dtype != np.uint8 and not (images.dtype.kind == "f" and 0 <= images.min() <= images.max() <= 1):
-        raise ValueError(
-            f"images are {images.dtype} from {images.min()} to {images.max()}: give uint8, or floats from 0 to 1"
-        )
-    return images
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if images.ndim == 4 and images.size and images.shape[3] in (1, 3, 4):
+        scaled = images.dtype.kind == "f" and 0 <= images.min() <= images.max() <= 1
+        if scaled or images.dtype == np.uint8:
+            return images
+    rule = "give (batch, height, width, 1, 3 or 4 channels), uint8 or floats from 0 to 1"
+    raise ValueError(f"images are {images.dtype} of shape {images.shape}: {rule}")
 
 
 def _batches(callback, batch):
@@ -271,20 +251,8 @@ def _batches(callback, batch):
     return min(batch + 1, callback.params["steps"] or math.inf)
 
 
-def _means(model, steps):
+def _means(model):
     """The metrics of a model in training that are means, by the names they have in Keras' logs."""
-    if model.steps_per_execution > 1 and not steps:
-        hidden = f"steps_per_execution={model.steps_per_execution} hides how many batches were seen"
-        raise ValueError(f"{hidden} in data of unknown length: compile with 1, or give fit steps_per_epoch")
     metrics = [part for metric in model.metrics for part in getattr(metric, "metrics", [metric])]
     named = zip(model.get_metrics_result(), metrics, strict=True)
     return {name: metric for name, metric in named if type(metric).result is keras.metrics.Mean.result}
-
-
-def _display_handle():
-    """Jupyter's handle to an output that can change; None in a terminal."""
-    if not cnn_utils.jupyter():
-        return None
-    from IPython.display import display
-
-    return display({"text/plain": ""}, raw=True, display_id=True)

@@ -18,8 +18,8 @@ class Dataset:
     """Examples as stored, with a channel axis behind, and their labels: uint8, ``(n,)``.
 
     ``x_train`` and ``x_test`` are uint8 images from 0 to 255, ``(n, 28, 28, 1)``; of Italy's power demand days of
-    hourly values, float32, ``(n, 24, 1)``, as Conv1D takes them: mean 0 and standard deviation 1 in each day.
-    Each call of `load` makes its own arrays: changing them in place changes nothing else.
+    hourly values, float32, ``(n, 24, 1)``: mean 0 and standard deviation 1 in each day. Each call of `load` makes
+    its own arrays.
     """
 
     name: str
@@ -42,12 +42,8 @@ def load(name, source="auto"):
     or the sample when neither cache nor network has it; the environment variable ``CNN_UTILS_SOURCE``
     ("full" or "sample") overrides ``"auto"``. Italy's power demand is packaged whole: always "full".
 
-    Raises
-    ------
-    ValueError
-        The name or source is unknown, or a file is damaged (the SHA-256 of the arrays is checked).
-    FileNotFoundError
-        ``CNN_UTILS_DATA`` lacks a file, or the full set was asked for and could not be had.
+    Raises ValueError if the name or source is unknown, or a file is damaged (the SHA-256 of the arrays is
+    checked); FileNotFoundError if ``CNN_UTILS_DATA`` lacks a file, or ``"full"`` could not be had.
 
     >>> mnist = load("mnist", source="sample")
     MNIST: sample, 4,000 training and 1,000 test images (packaged with the course)
@@ -56,35 +52,32 @@ def load(name, source="auto"):
     """
     if name not in tuple(SETS):
         raise ValueError(f"name={name!r} is not a data set: use one of {', '.join(map(repr, SETS))}")
-    known = SETS[name]
-    asked = f"source={source!r}"
+    known, asked = SETS[name], f"source={source!r}"
     if source == "auto" and os.environ.get("CNN_UTILS_SOURCE"):
         source = os.environ["CNN_UTILS_SOURCE"]
         asked = f"CNN_UTILS_SOURCE={source}"
     if source not in ("auto", "full", "sample"):
         raise ValueError(f'{asked} is not a source: use "auto", "full" or "sample"')
     if source == "sample" or not known.full:
-        source = "sample" if known.full else "full"
-        return _announce(name, source, download.packaged(known), "packaged with the course")
-    folder = cnn_utils.folder("CNN_UTILS_DATA")
-    if folder:
-        return _announce(name, "full", download.from_folder(known, folder), "folder CNN_UTILS_DATA")
-    try:
-        return _announce(name, "full", *download.from_cache(known))
-    except download.Unavailable as reason:
-        if source == "auto":
-            where = f"packaged with the course; {reason}"
-            return _announce(name, "sample", download.packaged(known), where)
-        raise FileNotFoundError(
-            f"{asked}: the full {known.title} could not be had: {reason}. Check the network and call "
-            f'again, or set CNN_UTILS_DATA to a folder with {known.full[0].path}, or use source="sample"'
-        ) from reason
-
-
-def _announce(name, source, arrays, where):
-    known = SETS[name]
-    examples = {key: arrays[key].reshape(-1, *known.shape) for key in ("x_train", "x_test")}
-    dataset = Dataset(name, source, class_names=known.class_names, **{**arrays, **examples})
+        arrays, where = download.packaged(known), "packaged with the course"
+    elif folder := cnn_utils.folder("CNN_UTILS_DATA"):
+        arrays, where = download.from_folder(known, folder), "folder CNN_UTILS_DATA"
+    else:
+        try:
+            arrays, where = download.from_cache(known)
+        except download.Unavailable as reason:
+            if source == "full":
+                remedy = f'set CNN_UTILS_DATA to a folder with {known.full[0].path}, or use source="sample"'
+                problem = f"{asked}: the full {known.title} could not be had: {reason}"
+                raise FileNotFoundError(
+                    f"{problem}. Check the network and call again, or {remedy}"
+                ) from reason
+            source, where = "sample", f"packaged with the course; {reason}"
+            arrays = download.packaged(known)
+    source = "sample" if source == "sample" and known.full else "full"
+    for part in ("x_train", "x_test"):
+        arrays[part] = arrays[part].reshape(-1, *known.shape)
+    dataset = Dataset(name, source, class_names=known.class_names, **arrays)
     print(f"{known.title}: {source}, {_counts(dataset)} ({where})")
     return dataset
 

@@ -6,16 +6,12 @@ would read half a file. Pooch (1.9) was tried: a silent name server or a trickle
 filled the disk. The thread, the limits and the way back to the sample would stay here, around five packages more.
 """
 
-import contextlib
 import gzip
 import hashlib
 import http.client
 import io
-import math
-import os
 import queue
 import threading
-import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
@@ -29,6 +25,7 @@ ORIGIN = f"https://{HOST}/tensorflow/tf-keras-datasets/"
 PATIENCE = 3  # seconds until the first answer: name look-up, connection and reply together
 STALL = 10  # seconds without a byte once the download runs
 LONGEST = 180  # seconds for one file, however steadily it trickles
+LARGEST = 60_000_000  # bytes of one file, packed or not
 
 
 class Unavailable(Exception):
@@ -57,64 +54,42 @@ def from_folder(known, folder):
 
 def from_cache(known):
     """The arrays, and where they are from: Keras' cache, and for what that lacks the address Keras uses."""
-    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    arrays, where = {}, "Keras' cache"
     try:
-        cache = Path(home).expanduser() / "datasets"
-    except RuntimeError:
-        raise Unavailable(f"there is no home folder for Keras' cache, {home}: set KERAS_HOME") from None
-    arrays, where = {}, "Keras cache"
-    for file in known.full:
-        path = cache / file.path
-        try:
-            arrays |= _unpack(file, path.read_bytes(), path)
-            continue
-        except OSError:
-            trouble = ""
-        except ValueError:
-            trouble = "Keras' copy is damaged and "
-        try:
-            content = _fetch(ORIGIN + path.name, _largest(file))
-            arrays |= _unpack(file, content, path)
-        except urllib.error.HTTPError as error:
-            raise Unavailable(f"{trouble}{HOST} answers with error {error.code}") from error
-        except (urllib.error.URLError, TimeoutError) as error:
-            raise Unavailable(f"{trouble}no connection to {HOST}") from error
-        except (OSError, http.client.HTTPException, ValueError, queue.Empty) as error:
-            raise Unavailable(f"{trouble}the download from {HOST} failed") from error
-        kept = _keep(path, content)
-        where = "downloaded into Keras' cache" if kept else "downloaded; Keras' cache cannot be written"
+        cache = cnn_utils.folder("KERAS_HOME", "~/.keras") / "datasets"
+        for file in known.full:
+            path = cache / file.path
+            try:
+                arrays |= _unpack(file, path.read_bytes(), path)
+            except (OSError, ValueError):  # not there, or damaged
+                content = _fetch(ORIGIN + path.name)
+                arrays |= _unpack(file, content, path)
+                where = _keep(path, content)
+    except (OSError, ValueError, http.client.HTTPException, queue.Empty) as error:
+        raise Unavailable(f"not in Keras' cache, no download from {HOST}") from error
     return arrays, where
 
 
-def _fetch(url, largest):
+def _fetch(url):
     """All bytes at a URL. A thread waits for them: neither a name look-up nor a trickle has a limit of its own."""
     news = queue.SimpleQueue()
 
     def fetch():
         try:
             with urllib.request.urlopen(url, timeout=STALL) as response:
-                news.put(response.headers)
-                news.put(response.read(largest + 1))
+                news.put(f"Downloading {url.rsplit('/')[-1]}, once")
+                news.put(response.read(LARGEST))
         except Exception as error:
             news.put(error)
 
-    def wait(seconds):
-        piece = news.get(timeout=seconds)
-        if isinstance(piece, Exception):
-            raise piece
-        return piece
-
     threading.Thread(target=fetch, daemon=True).start()
-    try:
-        size = int(wait(PATIENCE)["Content-Length"] or 0)
-    except queue.Empty:
-        raise TimeoutError from None
-    if 1e6 < size <= largest:
-        print(f"Downloading {url.rsplit('/')[-1]} ({size / 1e6:.0f} MB), once")
-    content = wait(LONGEST)
-    if len(content) > largest:
-        raise ValueError(f"more than {largest:,} bytes")
-    return content
+    answer = news.get(timeout=PATIENCE)
+    if isinstance(answer, str):
+        print(answer)
+        answer = news.get(timeout=LONGEST)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _keep(path, content):
@@ -122,48 +97,36 @@ def _keep(path, content):
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        part.replace(path)
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        return False
-    return True
+        return "downloaded; Keras' cache cannot be written"
+    return "downloaded into Keras' cache"
 
 
 def _unpack(file, content, path, remedy=""):
-    """The arrays in a file's bytes, once names, shapes, types and checksum are right."""
+    """The arrays in a file's bytes, once their checksum is right."""
     try:
-        arrays = _read_npz(content) if file.path.endswith(".npz") else _read_idx(content, file)
-        found = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+        arrays, digest = _read(file, content), hashlib.sha256()
+        for array in arrays.values():
+            digest.update(np.ascontiguousarray(array))
+        found = digest.hexdigest()
     except Exception as error:  # a damaged file can provoke almost any
         found = f"{len(content):,} bytes that do not unpack ({error or type(error).__name__})"
-    expected = file.arrays
-    if found == expected:
-        arrays = {name: arrays[name] for name in file.arrays}
-        found, expected = hashlib.sha256(), file.sha256
-        for array in arrays.values():
-            found.update(np.ascontiguousarray(array))
-        found = found.hexdigest()
-    if found != expected:
-        raise ValueError(f"{path} is damaged: found {found}, expected {expected}. {remedy}")
+    if found != file.sha256:
+        raise ValueError(f"{path} is damaged: found {found}, expected {file.sha256}. {remedy}")
     return arrays
 
 
-def _read_npz(content):
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return dict(archive)
-
-
-def _read_idx(content, file):
-    """The format of the original files: four bytes and four more for each axis, then the values."""
-    ((name, (shape, dtype)),) = file.arrays.items()
-    with gzip.open(io.BytesIO(content)) as unpacked:
-        data = unpacked.read(_largest(file))
-    return {name: np.frombuffer(data, dtype, offset=4 + 4 * len(shape)).reshape(shape).copy()}
-
-
-def _largest(file):
-    """More bytes than any packing of a file's arrays needs."""
-    values = (math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in file.arrays.values())
-    return sum(values) + 1_000_000
+def _read(file, content):
+    if file.path.endswith(".npz"):
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {name: archive[name] for name in file.arrays}
+    with gzip.open(io.BytesIO(content)) as unpacked:  # idx: the fourth byte is the number of axes
+        data = unpacked.read(LARGEST)
+    shape = np.frombuffer(data, ">u4", data[3], offset=4)
+    values = np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape))
+    return {file.arrays[0]: values.reshape(shape).copy()}
