@@ -1,0 +1,91 @@
+"""How much longer does the LeNet of notebook 5, NumPy alone, train than the same network in Keras?
+
+``python -m benchmarks.numpy_training [--rounds 3] [--quick]``
+
+One pass over the full MNIST in batches of 128, momentum SGD with one cycle of the rate, from the same start on the
+same batches. The two take turns. The NumPy side is the notebook's own code: its cells are run up to the training.
+"""
+
+import time
+
+import numpy as np
+
+from benchmarks import measure
+from tools import notebooks
+
+BATCH, PEAK = 128, 0.1
+
+
+def main(arguments=None):
+    given = measure.options(__doc__, arguments, rounds=3)
+    data, page = measure.full_mnist(given.quick), notebook()
+    count = 2 * BATCH if given.quick else len(data.x_train)
+    x, y = data.x_train[:count] / np.float32(255), data.y_train[:count]
+    x_test, runs = data.x_test / np.float32(255), {"NumPy": [], "Keras": []}
+    for seed in range(1 if given.quick else given.rounds):
+        start = [weight.value for weight in page["initialise"](seed)]
+        order = np.random.default_rng(seed).permutation(count)
+        for name, train in (("NumPy", in_numpy), ("Keras", in_keras)):
+            seconds, scores = train(page, start, x[order], y[order], x_test)
+            runs[name].append((seconds, np.mean(scores.argmax(axis=1) == data.y_test)))
+            print(f"seed {seed}, {name}: {seconds:.1f} s, {runs[name][-1][1]:.2%}", flush=True)
+    seconds = {name: [one[0] for one in many] for name, many in runs.items()}
+    results = {
+        "seconds": {name: measure.spread(many) for name, many in seconds.items()},
+        "accuracy": {name: measure.spread([one[1] for one in many]) for name, many in runs.items()},
+        "times Keras": measure.ratios(seconds["NumPy"], seconds["Keras"]),
+        "milliseconds": layers(page, start, x[:BATCH], y[:BATCH]),
+    }
+    results = measure.rounded(results)
+    print(report(results))
+    measure.save(given.results, "numpy_training", results, figure(results))
+
+
+def notebook():
+    """The names that notebook 5 has defined when its engine, its network and its training loop are there."""
+    path = next(path for path in notebooks.paths() if path.name.startswith("05"))
+    names = {}
+    for cell in notebooks.code_cells(notebooks.read(path)):
+        if any(f"{word} " in cell.source for word in ("import", "class", "def")):
+            definitions(cell.source, names)
+        if "train" in names:
+            return names
+    raise LookupError(f"{path.name} defines no function train")
+
+
+def definitions(source, names):
+    """Run what a cell imports and defines, not what it computes."""
+    import ast
+
+    kinds = ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef
+    tree = ast.parse(source)
+    shapes = [line for line in tree.body if isinstance(line, ast.Assign) and line.targets[0].id.isupper()]
+    tree.body = [line for line in tree.body if isinstance(line, kinds) or line in shapes]
+    exec(compile(tree, "notebook 5", "exec"), names)
+
+
+def in_numpy(page, start, x, y, x_test):
+    weights = [page["Node"](value.copy()) for value in start]
+    began = time.perf_counter()
+    page["train"](weights, x, y, np.arange(len(x)), rates(page, x), report=False)
+    seconds = time.perf_counter() - began
+    scores = [page["lenet"](some, weights).value for some in np.array_split(x_test, 20)]
+    return seconds, np.concatenate(scores)
+
+
+def in_keras(page, start, x, y, x_test):
+    """Two batches first, from which nothing stays but the traced step."""
+    from cnn_utils import keras, models, training
+
+    model = models.lenet5()
+    model.compile(
+        keras.optimizers.SGD(training.one_cycle(PEAK, len(rates(page, x))), momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    model.fit(x[: 2 * BATCH], y[: 2 * BATCH], batch_size=BATCH, verbose=0)
+    model.set_weights(start)
+    for variable in model.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    began = time.perf_counter()
+    model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0)
+    return time.perf_counter() - began, model.predict(x_test, verbose=0)
