@@ -6,6 +6,7 @@ One pass over the full MNIST in batches of 128, momentum SGD with one cycle of t
 same batches. The two take turns. The NumPy side is the notebook's own code: its cells are run up to the training.
 """
 
+import ast
 import time
 
 import numpy as np
@@ -42,32 +43,28 @@ def main(arguments=None):
 
 
 def notebook():
-    """The names that notebook 5 has defined when its engine, its network and its training loop are there."""
-    path = next(path for path in notebooks.paths() if path.name.startswith("05"))
-    names = {}
+    """What the cells of notebook 5 import and define, up to the training loop; what they compute is left out."""
+    path, names = next(path for path in notebooks.paths() if path.name.startswith("05")), {}
+    kinds = ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef
     for cell in notebooks.code_cells(notebooks.read(path)):
-        if any(f"{word} " in cell.source for word in ("import", "class", "def")):
-            definitions(cell.source, names)
+        tree = ast.parse(cell.source)
+        tree.body = [
+            one for one in tree.body if isinstance(one, kinds) or ast.unparse(one).startswith("SHAPES =")
+        ]
+        exec(compile(tree, path.name, "exec"), names)
         if "train" in names:
             return names
     raise LookupError(f"{path.name} defines no function train")
 
 
-def definitions(source, names):
-    """Run what a cell imports and defines, not what it computes."""
-    import ast
-
-    kinds = ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef
-    tree = ast.parse(source)
-    shapes = [line for line in tree.body if isinstance(line, ast.Assign) and line.targets[0].id.isupper()]
-    tree.body = [line for line in tree.body if isinstance(line, kinds) or line in shapes]
-    exec(compile(tree, "notebook 5", "exec"), names)
+def rates(page, x):
+    return page["one_cycle"](PEAK, -(-len(x) // BATCH))
 
 
 def in_numpy(page, start, x, y, x_test):
     weights = [page["Node"](value.copy()) for value in start]
     began = time.perf_counter()
-    page["train"](weights, x, y, np.arange(len(x)), rates(page, x), report=False)
+    page["train"](weights, x, y, np.arange(len(x)), rates(page, x), BATCH, report=False)
     seconds = time.perf_counter() - began
     scores = [page["lenet"](some, weights).value for some in np.array_split(x_test, 20)]
     return seconds, np.concatenate(scores)
@@ -89,3 +86,51 @@ def in_keras(page, start, x, y, x_test):
     began = time.perf_counter()
     model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0)
     return time.perf_counter() - began, model.predict(x_test, verbose=0)
+
+
+def layers(page, start, x, y):
+    """Milliseconds of each operation's way back, for one batch, with the shape that it gave forward."""
+    error = page["cross_entropy"](page["lenet"](x, [page["Node"](value) for value in start]), y)
+    page["backward"](error)
+    nodes = {f"{n.operation} to {n.value.shape}": n for n in page["in_order"](error) if n.parents}
+    seconds = measure.interleaved({name: lambda n=n: n.back(n.gradient) for name, n in nodes.items()}, 5)
+    return {name: 1000 * measure.spread(many)["median"] for name, many in seconds.items()}
+
+
+def report(results):
+    rows = [
+        (
+            name,
+            measure.shown(results["seconds"][name], unit=" s"),
+            measure.shown({key: 100 * value for key, value in results["accuracy"][name].items()}, 2, " %"),
+        )
+        for name in results["seconds"]
+    ]
+    slowest = sorted(results["milliseconds"].items(), key=lambda one: -one[1])[:4]
+    return "\n\n".join(
+        (
+            measure.table(("one pass, the same steps", "time", "test accuracy"), rows),
+            f"NumPy takes {measure.shown(results['times Keras'])} times as long as Keras.",
+            measure.table(("slowest ways back", "ms"), [(name, f"{ms:.1f}") for name, ms in slowest]),
+        )
+    )
+
+
+def figure(results):
+    """Milliseconds of each way back, from the images at the top to the loss."""
+    from cnn_utils import plots
+
+    names = list(results["milliseconds"])[::-1]
+    drawing = plots.curves(
+        {"": ([results["milliseconds"][name] for name in names], range(len(names)))},
+        styles={"": {"marker": "o", "lw": 0, "color": plots.COLORS["gradient"]}},
+        title="LeNet in NumPy: the convolutions take longest on the way back",
+        xlabel=f"milliseconds for a batch of {BATCH}",
+        size=(8, 0.3 * len(names) + 1),
+    )
+    drawing.axes.set_yticks(range(len(names)), names)
+    return drawing.figure
+
+
+if __name__ == "__main__":
+    main()

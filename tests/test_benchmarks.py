@@ -6,13 +6,23 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import ladder, layer_speed, measure, start_up, time_to_accuracy, tiny_network
+from benchmarks import (
+    ladder,
+    layer_speed,
+    measure,
+    numpy_training,
+    start_up,
+    time_to_accuracy,
+    tiny_network,
+)
 from cnn_utils import models, tf
 from tools.notebooks import FOLDER, read
 
 
 @pytest.mark.parametrize(
-    "part", [ladder, layer_speed, start_up, time_to_accuracy, tiny_network], ids=lambda part: part.__name__
+    "part",
+    [ladder, layer_speed, numpy_training, start_up, time_to_accuracy, tiny_network],
+    ids=lambda part: part.__name__,
 )
 def test_each_part_runs_on_a_tiny_input(part, tmp_path, capsys, monkeypatch):
     few = {name: ladder.RUNGS[name] for name in ("LeNet-5, Adam at its defaults", "smoothed labels")}

@@ -30,7 +30,12 @@ CHECKERS = {
             (32, 10, 10, 16): "that is the output; the gradient belongs to the kernel.",
             (32, 14, 14, 6): "that is the input; the gradient belongs to the kernel.",
             (5, 5, 16, 6): "the right numbers; Keras stores height, width, input channels, filters.",
-            (32, 5, 5, 16): "each image has a share in the gradient, but the shares add up: no axis for images.",
+            (
+                32,
+                5,
+                5,
+                16,
+            ): "each image has a share in the gradient, but the shares add up: no axis for images.",
             (5, 5, 1, 16): "a filter is as deep as its input.",
         },
         otherwise="a gradient has the shape of what it belongs to: here height, width, input channels, filters.",
