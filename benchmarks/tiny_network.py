@@ -36,7 +36,7 @@ def main(arguments=None):
     results = measure.rounded(results)
     print(report(results))
     middle = sorted(mistakes, key=len)[len(runs) // 2]
-    measure.save(given.results, "tiny_network", results, figure(data, middle[:96]))
+    measure.save(given.results, "tiny_network", results, figure(data, middle[: 6 if given.quick else 96]))
 
 
 def report(results):

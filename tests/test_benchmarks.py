@@ -15,7 +15,8 @@ from benchmarks import (
     time_to_accuracy,
     tiny_network,
 )
-from cnn_utils import models, tf
+from cnn_utils import models, tf, training
+from tools import notebooks
 from tools.notebooks import FOLDER, read
 
 
@@ -25,7 +26,7 @@ from tools.notebooks import FOLDER, read
     ids=lambda part: part.__name__,
 )
 def test_each_part_runs_on_a_tiny_input(part, tmp_path, capsys, monkeypatch):
-    few = {name: ladder.RUNGS[name] for name in ("LeNet-5, Adam at its defaults", "smoothed labels")}
+    few = dict(list(ladder.RUNGS.items())[:3])
     monkeypatch.setattr(ladder, "RUNGS", few)
     monkeypatch.setattr(time_to_accuracy, "in_own_process", time_to_accuracy.train)
     monkeypatch.setattr(
@@ -80,11 +81,61 @@ def test_every_rung_of_the_ladder_changes_something():
         settings |= change
 
 
-def test_pooling_first_gives_the_same_network():
-    x = np.random.default_rng(0).random((3, 28, 28, 1), dtype="float32")
-    plain, pooled = models.lenet5(filters=(16, 32)), ladder.network("pool first", "float32")
-    pooled.set_weights(plain.get_weights())
-    np.testing.assert_allclose(pooled(x), plain(x), rtol=1e-5, atol=1e-6)
+def test_the_ladder_ends_at_the_quick_recipe():
+    settings = dict(ladder.START)
+    for change in ladder.RUNGS.values():
+        settings |= change
+    model, x = models.quicknet(), np.zeros((128 * 60, 28, 28, 1), "float32")
+    history = training.quick_fit(model, x, np.zeros(len(x), int))
+    adam = model.optimizer
+    assert settings["betas"] == (adam.beta_1, adam.beta_2)
+    assert np.isclose(settings["peak"], adam._learning_rate.warmup_target)
+    assert settings["smoothing"] == model.loss.label_smoothing
+    assert settings["steps per call"] == model.steps_per_execution
+    assert (settings["epochs"], settings["batch"]) == (
+        history.params["epochs"],
+        7680 // history.params["steps"],
+    )
+    assert settings["metrics"] is None and list(history.history) == ["loss"]
+
+
+@pytest.mark.parametrize(
+    ("rung", "change", "message"),
+    [
+        (
+            1,
+            {"seconds": {"median": 10, "low": 9, "high": 26}},
+            "ranges overlap: the rate in one cycle.* 26 s, LeNet",
+        ),
+        (
+            2,
+            {"seconds": {"median": 4, "low": 3.3, "high": 5}},
+            "ranges overlap: no metrics.*, the quick recipe",
+        ),
+        (1, {"reached": 2}, "the rate in one cycle, peak 0.005: 2 of 3 reached 99 %"),
+        (0, {"seconds": {"median": 12, "low": 11, "high": 13}}, "the learning rate does not save the most"),
+    ],
+)
+def test_sentences_that_the_measurement_does_not_bear_out_are_refused(rung, change, message):
+    results = measured("ladder")
+    name = list(results["rungs"])[rung]
+    results["rungs"][name] |= {"seeds": 3, **change}
+    for one in results["rungs"].values():
+        one |= {"seeds": 3, "reached": one["reached"] if one is results["rungs"][name] else 3}
+    with pytest.raises(ValueError, match=message):
+        ladder.sentences(results)
+
+
+def test_a_new_measurement_replaces_table_and_sentences_in_notebook_6_and_nothing_else(tmp_path, monkeypatch):
+    path = next(FOLDER.glob("06_*.ipynb"))
+    monkeypatch.setattr(notebooks, "FOLDER", tmp_path)
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+    results = measured("ladder")
+    results["rungs"][ladder.BFLOAT16]["seconds"] = {"median": 1, "low": 1, "high": 1.1}
+    ladder.write_into_notebook(ladder.block(results))
+    before, after = (read(folder / path.name).cells for folder in (FOLDER, tmp_path))
+    [(old, new)] = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
+    assert new.source == old.source.replace(ladder.block(measured("ladder")), ladder.block(results))
 
 
 def test_the_sample_is_refused(monkeypatch):
@@ -134,7 +185,7 @@ def test_the_tables_in_the_readme_and_in_notebook_6_are_what_was_measured():
     page = "\n".join(cell.source for path in FOLDER.glob("06_*.ipynb") for cell in read(path).cells)
     remedy = "measured anew: copy the table to the page, or `git checkout benchmarks/results`"
     assert time_to_accuracy.report(measured("time_to_accuracy")).strip() in readme, remedy
-    assert ladder.report(measured("ladder")).strip() in page, remedy
+    assert ladder.block(measured("ladder")) in page, remedy
     tiny = measured("tiny_network")
     assert (
         f"{tiny['parameters']:,}" in page and f"{tiny['accuracy']['median']:.2%}".replace("%", " %") in page

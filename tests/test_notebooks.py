@@ -92,7 +92,7 @@ def test_an_output_that_is_not_compared_has_a_reason_and_an_assertion_nearby(not
 
 def test_tags_are_claims_or_the_ones_that_nbval_knows(notebook):
     for cell in notebook.cells:
-        assert set(tags(cell)) <= NBVAL_TAGS | set(CLAIM_IDS), cell.source
+        assert set(tags(cell)) <= NBVAL_TAGS | {notebooks.README_TAG, *CLAIM_IDS}, cell.source
 
 
 def test_every_figure_has_an_alternative_text(path, notebook):
@@ -170,10 +170,10 @@ def test_exercises_are_graded_and_solved(path, notebook):
     assert sum("<details><summary>Solution</summary>" in cell.source for cell in part) == len(titles)
 
 
-def test_code_cells_are_short(notebook):
+def test_code_cells_are_short(path, notebook):
     cells = code_cells(notebook)
     lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in cells]
-    assert statistics.median(lengths) <= 8
+    assert statistics.median(lengths) <= 8 or path.name == APPENDIX
     assert max(lengths) <= 25
     first = [line for line in cells[0].source.splitlines() if line.strip()]
     assert len(first) <= 8 and all(re.match(r"(import|from) ", line) for line in first), "imports only"
@@ -200,10 +200,8 @@ def test_a_number_that_another_notebook_computes_is_quoted_as_it_is_there():
 
 
 def test_the_picture_in_the_readme_is_the_one_in_the_notebook():
-    path = next(path for path in PATHS if path.name.startswith("02"))
-    assert notebooks.README_PICTURE.read_bytes() == notebooks.first_picture(read(path)), (
-        "run `make notebooks ARGS=02`"
-    )
+    pictures = [picture for path in PATHS if (picture := notebooks.readme_picture(read(path)))]
+    assert pictures == [notebooks.README_PICTURE.read_bytes()], "run `make notebooks`"
 
 
 def test_the_readme_lists_every_notebook_and_its_links_resolve():
@@ -231,7 +229,7 @@ def proofs():
     found = {}
     for path in PATHS:
         for cell in code_cells(read(path)):
-            for name in set(tags(cell)) - NBVAL_TAGS:
+            for name in set(tags(cell)) & set(CLAIM_IDS):
                 found.setdefault(name, set())
                 if re.search(r"\bassert\b|\bassert_", cell.source):
                     found[name].add(path.name[:2])
@@ -267,9 +265,9 @@ def test_every_tagged_cell_asserts():
 
 def test_claims_of_the_core_notebooks_are_proved():
     core = (
-        {f"A{n}" for n in (3, 4, 5, 6)}
+        {f"A{n}" for n in range(1, 7)}
         | {f"B{n}" for n in (*range(1, 12), 13)}
-        | {f"C{n}" for n in range(1, 7)}
+        | {f"C{n}" for n in range(1, 8)}
         | {"F1", "F2", "F3"}
     )
     assert {name for name, (_, where, _) in ledger().items() if where} >= core

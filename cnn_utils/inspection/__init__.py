@@ -58,7 +58,9 @@ class Explanation:
     top: tuple[Contribution, ...] = ()  # dense layers: strongest first
     scores: np.ndarray | None = None  # softmax: what goes in,
     exponentials: np.ndarray | None = None  # and exp(score - largest score)
-    terms: dict[str, float] = field(default_factory=dict)  # batch normalisation, rescaling: its numbers by name
+    terms: dict[str, float] = field(
+        default_factory=dict
+    )  # batch normalisation, rescaling: its numbers by name
 
     def __repr__(self) -> str:
         place = f"unit {self.unit[0]}" if self.channel is None else f"{self.unit} of channel {self.channel}"
