@@ -124,7 +124,7 @@ def figure(results):
     drawing = plots.curves(
         {"": ([results["milliseconds"][name] for name in names], range(len(names)))},
         styles={"": {"marker": "o", "lw": 0, "color": plots.COLORS["gradient"]}},
-        title="LeNet in NumPy: the convolutions take longest on the way back",
+        title="LeNet in NumPy: what each way back takes",
         xlabel=f"milliseconds for a batch of {BATCH}",
         size=(8, 0.3 * len(names) + 1),
     )
