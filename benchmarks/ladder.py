@@ -43,7 +43,7 @@ RUNGS = {
     "no metrics, 50 steps for one call": {"metrics": None, "steps per call": 50},
     BFLOAT16: {"dtype": "mixed_bfloat16"},
 }
-HEADER = ("each rung keeps those above", "time", "epochs", "test accuracy")
+HEADER = ("each row keeps the changes above", "time", "epochs", "test accuracy")
 BLOCK = re.compile(rf"^\| {HEADER[0]} \|.*?\n\n.*?$", re.MULTILINE | re.DOTALL)  # table and one paragraph
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
 

@@ -54,8 +54,8 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
 
     ``padding`` is the padding of the convolution that is being turned round, so here it *shrinks* the result.
     With a stride, several sizes shrink to the same one; ``output_padding`` says which of them to return to.
-    The words follow Keras: ``"valid"`` gives (size - 1) * stride + max(span, stride), which is padding 0 plus
-    trailing zeros when the stride is wider than the kernel; ``"same"`` gives size * stride.
+    The words follow Keras: ``"same"`` gives size * stride, ``"valid"`` what padding 0 gives; but a kernel narrower
+    than the stride counts as wide as the stride.
     Source: Dumoulin & Visin, relationships 8 to 14.
 
     >>> [transposed_conv_output_size(7, 3, stride=2, padding=padding) for padding in ("valid", "same", 1)]
@@ -74,14 +74,10 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
         rule = f"must be smaller than the stride ({stride}) or the dilation ({dilation})"
         raise ValueError(f"output_padding={extra} {rule}")
     before, after = padding_amounts(size * stride, kernel, padding, stride=stride, dilation=dilation)
-    if padding == "same":
-        return size * stride
-    if padding == "valid":
-        return (size - 1) * stride + max(span, stride)
+    span = max(span, stride) if isinstance(padding, str) else span
     output = (size - 1) * stride + span - before - after + extra
     if output < 1:
-        rule = f"the result would be {output} wide, it must be 1 or more"
-        raise ValueError(f"padding={padding} takes away too much: {rule}")
+        raise ValueError(f"padding={padding} takes away too much: the result would be {output} wide")
     return output
 
 
@@ -124,13 +120,12 @@ def receptive_field(layers):
     >>> receptive_field([(5, 1), (2, 2), (5, 1), (2, 2)])
     ReceptiveField(size=16, jump=4)
     """
-    rule = "must be (kernel, stride) or (kernel, stride, dilation)"
-    if not isinstance(layers, Iterable):
-        raise ValueError(f"layers={layers!r} must be a list, in which each layer {rule}")
     size = jump = 1
-    for layer in layers:
+    for layer in layers if isinstance(layers, Iterable) else [layers]:
         if not isinstance(layer, (tuple, list)) or len(layer) not in (2, 3):
-            raise ValueError(f"layers holds {layer!r}: it {rule}")
+            raise ValueError(
+                f"layers holds {layer!r}: it must hold (kernel, stride) or (kernel, stride, dilation)"
+            )
         kernel, stride, dilation = (*layer, 1)[:3]
         size += (_span(kernel, dilation) - 1) * jump
         jump *= whole_number("stride", stride)
@@ -161,10 +156,8 @@ def conv_multiply_adds(output_size, kernel, in_channels, filters):
 
     ``output_size`` and ``kernel``: an int (square) or a tuple with as many axes as the other.
 
-    >>> conv_multiply_adds(28, 5, 1, 6), conv_multiply_adds((10, 10), 5, 6, 16)
-    (117600, 240000)
-    >>> conv_multiply_adds((60,), (7,), 1, 4)
-    1680
+    >>> conv_multiply_adds(28, 5, 1, 6), conv_multiply_adds((10, 10), 5, 6, 16), conv_multiply_adds(60, (7,), 1, 4)
+    (117600, 240000, 1680)
     """
     axes = len(kernel) if isinstance(kernel, (tuple, list)) else 2
     places = _sides("output_size", output_size, axes)
@@ -214,9 +207,6 @@ def place_windows(size, window, padding, *, stride=1, dilation=1, name="kernel",
     """Number of windows along one axis and the padding they need: ``(outputs, before, after)``.
 
     ``name`` ("kernel" or "pool") and ``measure`` ("wide" or "high") put the error in the reader's words.
-
-    >>> place_windows(28, 5, "same", stride=2)
-    (14, 1, 2)
     """
     size, window = whole_number("size", size), whole_number(name, window)
     stride, span = whole_number("stride", stride), _span(window, dilation)

@@ -1,5 +1,7 @@
 """Networks that together hold every kind of layer the inspection explains."""
 
+import functools
+
 import numpy as np
 
 from cnn_utils import keras
@@ -18,40 +20,42 @@ def randomised(model, seed=0, positive=False):
     return model
 
 
+@functools.cache
 def branching(dtype="float32"):
     """Maps, with branches that are added and concatenated; ends in a softmax."""
-    with_policy = {"dtype": dtype}
     x = image = L.Input((12, 12, 2), name="image")
-    x = L.Rescaling([2.0, 0.5], [-1.0, 0.0], name="rescaling", **with_policy)(x)
-    x = L.Conv2D(4, 3, padding="same", activation="relu", name="conv", **with_policy)(x)
-    y = L.BatchNormalization(name="batch_norm", **with_policy)(x)
-    y = L.LeakyReLU(negative_slope=0.1, name="leaky", **with_policy)(y)
-    x = L.Add(name="add", **with_policy)([x, y])
-    y = L.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="depthwise", **with_policy)(x)
-    x = L.Concatenate(name="concatenate", **with_policy)([y, x])
-    x = L.MaxPooling2D(3, strides=2, padding="same", name="max_pool", **with_policy)(x)
-    x = L.ReLU(max_value=1.5, name="relu", **with_policy)(x)
-    x = L.ZeroPadding2D(((1, 0), (0, 2)), name="zero_padding", **with_policy)(x)
-    x = L.Conv2D(6, 2, dilation_rate=2, groups=2, name="dilated", **with_policy)(x)
-    x = L.AveragePooling2D(2, strides=1, padding="same", name="average_pool", **with_policy)(x)
-    x = L.Softmax(name="share", **with_policy)(x)
-    x = L.Activation("tanh", name="tanh", **with_policy)(x)
-    x = L.Concatenate(name="pools", **with_policy)(
+    x = L.Rescaling([2.0, 0.5], [-1.0, 0.0], name="rescaling", dtype=dtype)(x)
+    x = L.Conv2D(4, 3, padding="same", activation="relu", name="conv", dtype=dtype)(x)
+    y = L.BatchNormalization(name="batch_norm", dtype=dtype)(x)
+    y = L.LeakyReLU(negative_slope=0.1, name="leaky", dtype=dtype)(y)
+    x = L.Add(name="add", dtype=dtype)([x, y])
+    y = L.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="depthwise", dtype=dtype)(x)
+    x = L.Concatenate(name="concatenate", dtype=dtype)([y, x])
+    x = L.MaxPooling2D(3, strides=2, padding="same", name="max_pool", dtype=dtype)(x)
+    x = L.ReLU(max_value=1.5, name="relu", dtype=dtype)(x)
+    x = L.ZeroPadding2D(((1, 0), (0, 2)), name="zero_padding", dtype=dtype)(x)
+    x = L.Conv2D(6, 2, dilation_rate=2, groups=2, name="dilated", dtype=dtype)(x)
+    x = L.AveragePooling2D(2, strides=1, padding="same", name="average_pool", dtype=dtype)(x)
+    x = L.Softmax(name="share", dtype=dtype)(x)
+    x = L.Activation("tanh", name="tanh", dtype=dtype)(x)
+    x = L.Concatenate(name="pools", dtype=dtype)(
         [
-            L.GlobalAveragePooling2D(name="global_average", **with_policy)(x),
-            L.GlobalMaxPooling2D(name="global_max", **with_policy)(x),
+            L.GlobalAveragePooling2D(name="global_average", dtype=dtype)(x),
+            L.GlobalMaxPooling2D(name="global_max", dtype=dtype)(x),
         ]
     )
-    x = L.Dropout(0.5, name="dropout", **with_policy)(x)
+    x = L.Dropout(0.5, name="dropout", dtype=dtype)(x)
     return randomised(keras.Model(image, L.Dense(5, "softmax", name="scores")(x), name="branching"))
 
 
+@functools.cache
 def dense_only(dtype="float32"):
     """Vectors from the first layer to the last."""
     layers = [L.Dense(24, "relu", dtype=dtype, name="hidden"), L.Dense(4, name="logits")]
     return randomised(keras.Sequential([L.Input((49,), name="image"), *layers], name="dense_only"))
 
 
+@functools.cache
 def reshaping(dtype="float32"):
     """An image without channels, which gets them from a Reshape; ends in one probability."""
     layers = [

@@ -39,9 +39,13 @@ def mean_that_ran_over(pair):
     if (pair != pair.astype(int)).any() or pair.min() < 0 or pair.max() > 255:
         raise Hint("a byte is a whole number from 0 to 255.")
     a, b = pair.astype(int)
+    if a != b:
+        raise Hint(f"{a} and {b} are not equal.")
+    if a == 0:
+        raise Hint("the mean of two zeros is 0 in any type; find one that is wrong.")
     mean = (a + b) % 256 // 2
-    if mean >= min(a, b):
-        raise Hint(f"{a} + {b} = {a + b} fits into a byte, and the mean comes out right, as {mean}.")
+    if mean:
+        raise Hint(f"{a} + {b} leaves {(a + b) % 256} in a byte, and half of that is {mean}.")
 
 
 CHECKERS = {
@@ -91,8 +95,8 @@ CHECKERS = {
             "the shape is right, the pictures are scrambled: move axes, do not cut anew.": lambda x: (
                 x.reshape(len(x), *x.shape[2:], x.shape[1])
             ),
-            "rows and columns are swapped: the pictures lie on their sides.": lambda x: x.transpose(
-                0, 3, 2, 1
+            "rows and columns are swapped: the pictures are mirrored in their diagonals.": lambda x: (
+                x.transpose(0, 3, 2, 1)
             ),
             "that is the way from Keras to PyTorch; the other way is wanted.": lambda x: x.transpose(
                 0, 3, 1, 2

@@ -56,7 +56,7 @@ CHECKERS = {
     "3.1": Value(
         right=3 * 3 * 64,
         hints={
-            28 * 28: "one in four, three times over, needs a size that halves three times; 7 does not.",
+            30 * 30: "one in four, three times over, needs a size that halves three times; 15 does not.",
             4 * 4 * 64: "7 becomes 3, not 4: without padding a window that fits only in part does not count.",
             3 * 3: "that is one channel; a pool keeps the depth.",
             3 * 3 * 8: "the depth stays; only height and width are halved.",

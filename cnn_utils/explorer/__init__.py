@@ -19,7 +19,7 @@ from cnn_utils import inspection
 _HERE = Path(__file__).parent
 _OFFERED = 60  # images to pick from that fit on a page
 _ARRAYS = ("patch", "kernel", "products")
-_WORDS = ("says", "rule", "shows", "formula", "bias", "outside")  # of a layer's record, for the page
+_WORDS = ("says", "rule", "shows", "formula", "bias")  # of a layer's record, for the page
 
 
 class LayerExplorer(anywidget.AnyWidget):
@@ -179,9 +179,9 @@ def _card(step):
     size = "×".join(str(axis.kernel) for axis in step.axes)
     what = "" if step.kind.rule == "bend" else step.kind.name.replace("_", " ")
     what += f" {size}" if step.kind.shows in ("window", "products") else ""
-    function = "" if step.function.name == "linear" else step.function.words
+    function = "" if step.function.name == "linear" else step.function.name
     card = {name: getattr(step, name) for name in ("name", "sources", "shape", "vector")}
-    card |= {word: getattr(step.kind, word) for word in _WORDS} | {"function": step.function.words}
+    card |= {word: getattr(step.kind, word) for word in _WORDS} | {"function": step.function.name}
     card |= {"caption": ", ".join(filter(None, (what, function))), "layout": _layout(step)}
     shares = step.function.name in ("softmax", "sigmoid") and step.vector
     return card | {"dilation": [axis.dilation for axis in step.axes], "shares": shares}

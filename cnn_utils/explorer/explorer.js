@@ -405,7 +405,7 @@ function equation(unit, layer, facts) {
   const result = (name, role = "") => h("output", { class: role, "data-field": name, "data-value": unit[name] }, number(unit[name]));
   const word = (text) => h("span", {}, text);
   const outside = layer.rule === "pass" && unit.padded?.[0];
-  const parts = [word(fill(outside ? layer.outside : layer.says, { ...facts, function: layer.function }))];
+  const parts = [word(fill(outside ? "outside the map: padding, which is zero" : layer.says, { ...facts, function: layer.function }))];
   if (unit.sum !== null) parts.push(result("sum"));
   if (unit.bias !== null) parts.push(word(`+ ${layer.bias}`), result("bias", "kernel"));
   if (layer.rule === "bend") parts.push(result("pre_activation"));

@@ -4,24 +4,33 @@ Every layer's output is read as (rows, columns, channels); a vector of n units i
 and n channels. So a dense layer is a 1×1 convolution, a global pool is a pool as large as its map,
 and one rule follows a unit's window back through the whole network.
 
-Three questions, three rooms: which layers (`layers`, and `network` that reads a model as a list of them),
-which windows (`windows`), which arithmetic (`units`).
+Which layers there are is in `layers`, which windows they look through in `windows`, the arithmetic here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from cnn_utils.arithmetic import whole_number
-from cnn_utils.inspection.layers import KINDS, Function, Kind
-from cnn_utils.inspection.network import Step, as_images, read
-from cnn_utils.inspection.units import Contribution, numbers_of
-from cnn_utils.inspection.windows import Axis, Box, trace, unit_box
+from cnn_utils.inspection.layers import KINDS, Function, Kind, Step, read
+from cnn_utils.inspection.windows import Axis, Box, origin, trace, values_in, window_of
 
 __all__ = ["KINDS", "Axis", "Box", "Contribution", "Explanation", "Function", "Kind", "Step"]
 __all__ += ["activations", "as_images", "explain", "steps"]
+
+
+class Contribution(NamedTuple):
+    """One product of a dense unit; `place` is (layer, (row, column), channel) when it comes from a map."""
+
+    index: int
+    value: float
+    weight: float
+    product: float
+    place: tuple[str, tuple[int, int], int] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,41 +47,38 @@ class Explanation:
     kind: str
     unit: tuple[int, ...]  # (row, column), or (index,) in a vector
     channel: int | None
-    activation: float
     output: float
-    precision: str = "float32"
+    activation: float
+    precision: str
+    function: str
+    sources: tuple[str, ...]  # the layers before
+    boxes: dict[str, Box]  # what the unit sees in every layer on the way back, cut off at its edge
+    receptive_field: Box | None  # and in the input; None if it sees padding only
     tolerance: float = 0.0
-    sources: tuple[str, ...] = ()  # the layers before
     window: Box | None = None  # in the layer before; may reach over its edge, into the padding
     padded: np.ndarray | None = None  # (rows, columns): True where the window covers padding
-    receptive_field: Box | None = None  # in the input, cut off at its edge; None if it sees padding only
-    boxes: dict[str, Box] = field(default_factory=dict)  # the same for every layer on the way back
     patch: np.ndarray | None = None
     kernel: np.ndarray | None = None
     products: np.ndarray | None = None
     sum: float | None = None
     bias: float | None = None
     pre_activation: float | None = None
-    function: str = "linear"
     winner: tuple[int, int, int] | None = None  # max pooling: (row, column, channel) in the layer before
     top: tuple[Contribution, ...] = ()  # dense layers: strongest first
     scores: np.ndarray | None = None  # softmax: what goes in,
     exponentials: np.ndarray | None = None  # and exp(score - largest score)
-    terms: dict[str, float] = field(
-        default_factory=dict
-    )  # batch normalisation, rescaling: its numbers by name
+    terms: dict[str, float] = field(default_factory=dict)  # of the layer's formula, by name
 
     def __repr__(self) -> str:
         place = f"unit {self.unit[0]}" if self.channel is None else f"{self.unit} of channel {self.channel}"
-        steps = [f"{self.layer}, {place}:"]
-        if self.products is not None and self.kernel is not None:
-            steps.append(f"{self.products.size} products sum to {self.sum:.4g};")
+        said = f"{self.layer}, {place}:"
+        if self.products is not None:
+            said += f" {self.products.size} products sum to {self.sum:.4g};"
         if self.winner is not None:
-            steps.append(f"the largest of {self.patch.size - int(self.padded.sum())} values;")
+            said += f" the largest of {(~self.padded).sum()} values;"
         if self.bias is not None:
-            steps.append(f"{self.sum:.4g} + bias {self.bias:.4g} = {self.pre_activation:.4g};")
-        steps.append(f"{'' if self.function == 'linear' else self.function + ' gives '}{self.activation:.4g}")
-        return " ".join(steps)
+            said += f" {self.sum:.4g} + bias {self.bias:.4g} = {self.pre_activation:.4g};"
+        return f"{said} {'' if self.function == 'linear' else self.function + ' gives '}{self.activation:.4g}"
 
 
 def steps(model) -> tuple[Step, ...]:
@@ -91,7 +97,7 @@ def steps(model) -> tuple[Step, ...]:
     >>> [step.name for step in steps(models.lenet5())]
     ['image', 'conv1', 'pool1', 'conv2', 'pool2', 'flatten', 'dense1', 'dense2', 'logits', 'softmax']
     """
-    return tuple(read(model).steps.values())
+    return tuple(read(model)[0].values())
 
 
 def activations(model, image) -> dict[str, np.ndarray]:
@@ -106,16 +112,22 @@ def activations(model, image) -> dict[str, np.ndarray]:
     >>> values["conv2"].shape, values["dense1"].shape
     ((10, 10, 16), (120,))
     """
-    network = read(model)
-    images = as_images(image, next(iter(network.steps.values())))
+    known, run = read(model)
+    images = as_images(image, next(iter(known.values())))
     if len(images) > 1:
         raise ValueError(f"image has shape {np.shape(image)}: that is {len(images)} images, give one")
-    flat, values, start = network.run(images), {}, 0
-    for step in network.steps.values():
-        stop = start + int(np.prod(step.shape))
-        values[step.name] = flat[start:stop].reshape(step.keras_shape)
-        start = stop
-    return values
+    return {name: value.numpy()[0] for name, value in zip(known, run(images), strict=True)}
+
+
+def as_images(image, step):
+    """One image or a batch of them as (images, *shape of the input), float32; `step` is the model's first."""
+    image, shape = np.asarray(image), step.keras_shape
+    if image.dtype.kind not in "biufV" or not np.isfinite(image.astype(float)).all():
+        raise ValueError(f"image ({image.dtype}) holds values that are no finite numbers: each pixel is one")
+    for fitting in {shape, (*shape, 1), shape[:2]} if step.shape[2] == 1 and not step.vector else {shape}:
+        if image.shape[-len(fitting) :] == fitting and image.ndim - len(fitting) in (0, 1) and image.size:
+            return np.ascontiguousarray(image.reshape(-1, *shape), dtype=np.float32)
+    raise ValueError(f"image has shape {image.shape}: the model's input is {shape}, or a batch of those")
 
 
 def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Explanation:
@@ -130,70 +142,128 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
     Raises
     ------
     ValueError
-        If there is no such layer, unit or channel; or if the arithmetic does not give what the model itself
-        gives, by more than the precision of the layer explains.
+        If there is no such layer or unit; or if the arithmetic does not give what the model itself gives, by
+        more than the precision of the layer explains.
 
     >>> from cnn_utils import models
     >>> seen = explain(models.lenet5(), np.ones((28, 28)), "pool2", unit=(0, 4), channel=3)
     >>> seen.window, seen.receptive_field
     (Box(rows=(0, 2), cols=(8, 10), channels=(3, 4)), Box(rows=(0, 14), cols=(14, 28), channels=(0, 1)))
     """
-    known = read(model).steps
+    known, _ = read(model)
     values = activations(model, image) if values is None else values
     if not isinstance(layer, str) or layer not in known:
         raise ValueError(f"layer={layer!r} is not in the model: it has {', '.join(known)}")
     if {name: np.shape(v) for name, v in values.items()} != {s.name: s.keras_shape for s in known.values()}:
         raise ValueError("values are not those of this model: give what activations(model, image) returns")
+    maps = {name: value.reshape(known[name].shape) for name, value in values.items()}
     step = known[layer]
-    output = values[layer].reshape(step.shape)
-    place = _place(step, unit, channel, output)
-    row, col, channel = place
-    inputs = [values[source].reshape(known[source].shape) for source in step.sources]
-    boxes = trace(known, step, unit_box(*place))
-    found = Explanation(
-        layer=layer,
-        kind=step.kind.name,
-        unit=(channel,) if step.vector else (row, col),
-        channel=None if step.vector else channel,
-        output=float(output[place]),
-        precision=step.precision,
-        sources=step.sources,
-        receptive_field=boxes.get(next(iter(known))),
-        boxes=boxes,
-        function=step.function.name,
-        **(numbers_of(known, step, inputs, place) if inputs else {"activation": float(output[place])}),
-    )
-    same = np.array_equal(found.activation, found.output, equal_nan=True)  # infinite or not a number, too
-    if not same and not abs(found.activation - found.output) <= found.tolerance:
+    place = row, col, channel = _place(step, unit, channel, maps[layer])
+    unit, channel = ((channel,), None) if step.vector else ((row, col), channel)
+    output, inputs = float(maps[layer][place]), [maps[source] for source in step.sources]
+    numbers = _numbers(known, step, inputs, place) if inputs else {"activation": output}
+    numbers |= {"output": output, "precision": step.layer.compute_dtype, "function": step.function.name}
+    boxes = trace(known, step, place)
+    seen = {"sources": step.sources, "boxes": boxes, "receptive_field": boxes.get(next(iter(known)))}
+    found = Explanation(layer, step.kind.name, unit, channel, **numbers, **seen)
+    same = np.array_equal(found.activation, output, equal_nan=True)  # infinite or not a number, too
+    if not same and not abs(found.activation - output) <= found.tolerance:
         raise ValueError(
-            f"layer {layer!r} is not explained: for unit {found.unit} of channel {channel} its arithmetic gives "
-            f"{found.activation:.6g}, the model {found.output:.6g}, and {step.precision} makes that no more "
-            f"than {found.tolerance:.1g} apart"
+            f"layer {layer!r} is not explained: for {found!r}, but the model gives {output:.6g}, and "
+            f"{found.precision} makes that no more than {found.tolerance:.1g} apart"
         )
     return found
 
 
 def _place(step, unit, channel, output):
     """(row, column, channel) of the unit asked for, checked; the most active of those left open."""
-    if step.vector and channel is not None:
-        raise ValueError(f"channel={channel} does not fit: {step.name} is a vector, choose a unit only")
-    sizes = step.shape[2:] if step.vector else step.shape[:2]
-    unit = (None,) * len(sizes) if unit is None else tuple(unit) if np.iterable(unit) else (unit,)
-    if not _fits(unit, sizes):
-        kind = f"a vector of {sizes[0]} units" if step.vector else f"{sizes[0]} rows by {sizes[1]} columns"
-        raise ValueError(f"unit={unit} does not fit: {step.name} is {kind}, counted from 0")
-    if not _fits((channel,), step.shape[2:]):
-        has = f"{step.name} has {step.shape[2]} channels, counted from 0"
-        raise ValueError(f"channel={channel} does not fit: {has}")
-    wanted = (0, 0, *unit) if step.vector else (*unit, channel)
-    free = output[tuple(slice(None) if i is None else slice(i, i + 1) for i in wanted)]
-    best = np.unravel_index(free.argmax(), free.shape)
-    return tuple(int(b if i is None else i) for i, b in zip(wanted, best, strict=True))
-
-
-def _fits(indices, sizes):
+    sizes, has = step.shape, "{} rows by {} columns by {} channels"
+    if step.vector:
+        sizes, has = step.shape[2:], "a vector of {} units"
+    asked = (None,) * min(len(sizes), 2) if unit is None else unit if np.iterable(unit) else (unit,)
+    asked = (*asked,) if step.vector and channel is None else (*asked, channel)
     try:
-        inside = [i is None or whole_number("unit", i, 0) < n for i, n in zip(indices, sizes, strict=True)]
-    except ValueError:  # of zip, too: too many or too few
-        return False
-    return all(inside)
+        indices = [index if index is None else whole_number("unit", index, 0) for index in asked]
+        choices = [range(n) if i is None else [i] for i, n in zip(indices, sizes, strict=True)]
+        free = output.reshape(sizes)[np.ix_(*choices)]
+    except (ValueError, IndexError):
+        where = f"{step.name} is {has.format(*sizes)}, counted from 0"
+        raise ValueError(f"unit={unit!r}, channel={channel!r} does not fit: {where}") from None
+    best = np.unravel_index(free.argmax(), free.shape)
+    place = tuple(int(choice[i]) for choice, i in zip(choices, best, strict=True))
+    return (0, 0, *place) if step.vector else place
+
+
+def _numbers(steps, step, inputs, place):
+    """The fields of an `Explanation` that its arithmetic gives; `inputs` are the values of its sources."""
+    source, window = window_of(step, place)
+    patch, padded = values_in(window, inputs[source], step.axes)
+    if step.kind.rule == "total":
+        patch = np.array([values[place] for values in inputs], float)
+    numbers = {"window": window, "patch": patch, "padded": padded}
+    x, size = float(patch.sum()), np.abs(patch).sum()  # size: of all that is added, for the rounding
+    match step.kind.rule:
+        case "total":
+            numbers["sum"] = x
+        case "bend":
+            numbers["pre_activation"] = x
+        case "max":
+            visible = np.where(padded[..., None], -np.inf, patch)
+            row, col, _ = np.unravel_index(visible.argmax(), visible.shape)
+            numbers["winner"] = (window.rows[0] + int(row), window.cols[0] + int(col), place[2])
+            x, size = float(visible.max()), np.abs(patch).max()
+        case "sum":
+            kernel, addends, terms = step.kind.weights(step, padded, place)
+            arrays = {"patch": patch, "kernel": kernel, "products": patch * kernel}
+            if step.kind.shows == "contributions":
+                arrays |= {name: array.ravel() for name, array in arrays.items() if step.vector}
+                numbers["top"] = _strongest(steps, step, arrays, place)
+            total, bias = float(arrays["products"].sum()), sum(addends) if addends else None
+            x, size = total + (bias or 0.0), np.abs(arrays["products"]).sum() + np.abs(addends).sum()
+            numbers |= arrays | {"sum": total, "bias": bias, "pre_activation": x, "terms": terms}
+    if step.function.name == "softmax":
+        return numbers | _softmax(steps, step, inputs, place)
+    error = _rounding(step, size, patch.shape)
+    value, low, high = step.function(x, x - error, x + error).tolist()
+    tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value))
+    return numbers | {"activation": value, "tolerance": tolerance}
+
+
+def _strongest(steps, step, arrays, place, count=10):
+    """The largest products of a dense unit, and where in the last map before it each came from."""
+    source, top = steps[step.sources[0]], []
+    for index in np.argsort(-np.abs(arrays["products"]), axis=None, kind="stable")[:count].tolist():
+        numbers = (float(array.flat[index]) for array in arrays.values())
+        top.append(Contribution(index, *numbers, origin(steps, source, (*place[:2], index))))
+    return tuple(top)
+
+
+def _softmax(steps, step, inputs, place):
+    """Softmax needs the scores beside it: of a sum, the other filters at the same place."""
+    if step.kind.rule == "sum":
+        plain = step._replace(function=Function())
+        others = [_numbers(steps, plain, inputs, (*place[:2], channel)) for channel in range(step.shape[2])]
+        scores = np.array([other["activation"] for other in others])
+        error = max(other["tolerance"] for other in others)
+    else:
+        scores = inputs[0][place[:2]].astype(float)
+        error = _rounding(step, np.abs(scores).max())
+    exponentials = np.exp(scores - scores.max())
+    value = float(exponentials[place[2]] / exponentials.sum())
+    tolerance = value * float(np.expm1(2 * error)) + _rounding(step, 1.0)
+    shown = {"scores": scores, "exponentials": exponentials}
+    return shown | {"activation": value, "tolerance": tolerance}
+
+
+def _rounding(step, size, shape=(1, 1, 1)):
+    """How far a right sum may be from the model's own, when the absolute values of its addends sum to `size`.
+
+    Inputs, weights, the result and every partial sum are rounded, each by at most half an epsilon. TensorFlow adds
+    up the places of a window in the layer's precision, where errors go either way and grow like the square root
+    of their number, and the channels in float32.
+    """
+    precision = step.layer.compute_dtype
+    epsilon = {"bfloat16": 2.0**-7, "float16": 2.0**-10}.get(precision, 2.0**-23)
+    smallest = 2.0**-24 if precision == "float16" else 2.0**-126  # that is sure to be kept
+    parts = (2 + np.sqrt(prod(shape[:2])) / 2) * epsilon + prod(shape) / 2 * 2.0**-23
+    return float(size * parts) + smallest

@@ -1,66 +1,20 @@
-"""Which layers: one record for each kind of Keras layer that can be explained.
+"""Which layers: one record for each kind that can be explained, and a model read as a list of them.
 
-Nothing outside this table asks which kind a layer is: the windows, the arithmetic, the still picture and the
+Nothing outside the table asks which kind a layer is: the windows, the arithmetic, the still picture and the
 page of the explorer follow its record.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnn_utils.arithmetic import padding_amounts
 from cnn_utils.inspection.windows import Axis, grouped, reshaped, stacked
-
-
-class Function(NamedTuple):
-    """An activation function: its name, and where a piecewise linear one bends."""
-
-    name: str = "linear"
-    slope: float = 0.0  # below the threshold
-    threshold: float = 0.0
-    most: float | None = None
-
-    def __call__(self, x):
-        """The function of one number. (Softmax needs the scores beside it, too.)"""
-        if self.name == "tanh":
-            return float(np.tanh(x))
-        if self.name == "sigmoid":
-            return float(np.exp(-np.logaddexp(0, -x)))
-        if "relu" in self.name and x < self.threshold:
-            return self.slope * (x - self.threshold) if self.slope else 0.0
-        return float(x if self.most is None else min(x, self.most))
-
-    @property
-    def words(self):
-        """The name, with the options that matter: relu (slope 0.1, at most 6)."""
-        options = {"slope": self.slope, "from": self.threshold, "at most": self.most or 0}
-        said = ", ".join(f"{name} {value:g}" for name, value in options.items() if value)
-        return self.name.replace("_", " ") + (f" ({said})" if said else "")
-
-
-FUNCTIONS = {name: Function(name) for name in ("linear", "relu", "tanh", "sigmoid", "softmax")}
-FUNCTIONS |= {"leaky_relu": Function("leaky_relu", slope=0.2), "relu6": Function("relu6", most=6.0)}
-
-
-def function_of(layer):
-    """The activation function of a layer; None if it is not known here.
-
-    It is known by what it is, not by its name: a reader's own `relu` may compute anything.
-    """
-    from cnn_utils import keras, tf
-
-    activation = getattr(layer, "activation", None)
-    if isinstance(activation, keras.layers.Layer):
-        kind = kind_of(activation)
-        return kind.function(activation) if kind and kind.rule == "bend" else None
-    for name, function in FUNCTIONS.items():
-        if any(activation is getattr(home, name, "") for home in (keras.activations, keras.ops, tf.nn)):
-            return function
-    return None if activation else FUNCTIONS["linear"]
 
 
 @dataclass(frozen=True)
@@ -77,15 +31,10 @@ class Kind:
     shows: str = ""  # the numbers on the page: the "window", its "products", "contributions", "terms"
     formula: str = ""  # the same with all numbers filled in
     bias: str = "bias"
-    outside: str = "outside the map: padding, which is zero"  # what to say there instead
     axes: Callable = lambda layer, shape: (Axis(), Axis())  # of the window over a map of this shape
-    sees: Callable = grouped  # (step, box, source) -> Box in that source, or None
+    sees: Callable = grouped  # (step, box, source) -> Box in that source
     mixes: bool = False  # a unit sees all channels of its group, not only its own
-    weights: Callable | None = None  # (step, padded, channel) -> kernel, addends of the bias, terms
-    function: Callable = function_of  # (layer) -> Function
-    scores: bool = False  # as the last layer, its numbers may be logits
-    flat: bool = False  # may read (rows, columns) without channels: it works on every number alone
-    refuses: Callable = lambda layer, before: None  # why a layer after such shapes cannot be explained
+    weights: Callable | None = None  # (step, padded, place) -> kernel, addends of the bias, terms
 
 
 def _sliding(layer, shape):
@@ -98,20 +47,28 @@ def _sliding(layer, shape):
     return tuple(axes)
 
 
-def _filter(step, padded, channel):
-    one = (channel,) if step.kind.mixes else divmod(channel, step.layer.depth_multiplier)
-    kernel = np.asarray(step.layer.kernel[..., *one], float)
-    bias = (float(step.layer.bias[channel]),) if step.layer.use_bias else ()
-    return kernel.reshape(*padded.shape, -1), bias, {}
+def _whole_map(layer, shape):
+    return Axis(kernel=shape[0]), Axis(kernel=shape[1])
 
 
-def _mean(step, padded, channel):
+def _border(layer, shape):
+    return tuple(Axis(before=amounts[0]) for amounts in layer.padding)
+
+
+def _filter(step, padded, place):
+    layer, channel = step.layer, place[2]
+    one = (channel,) if step.kind.mixes else divmod(channel, layer.depth_multiplier)
+    kernel = np.asarray(layer.kernel[..., *one], float).reshape(*padded.shape, -1)
+    return kernel, (float(layer.bias[channel]),) if layer.use_bias else (), {}
+
+
+def _mean(step, padded, place):
     # TensorFlow divides by the cells inside the map, not by the window
     return np.where(padded, 0.0, 1 / (~padded).sum())[..., None], (), {}
 
 
-def _normalisation(step, padded, channel):
-    layer = step.layer
+def _normalisation(step, padded, place):
+    layer, channel = step.layer, place[2]
     mean, variance = float(layer.moving_mean[channel]), float(layer.moving_variance[channel])
     gamma = float(layer.gamma[channel]) if layer.scale else 1.0
     beta = float(layer.beta[channel]) if layer.center else 0.0
@@ -120,75 +77,42 @@ def _normalisation(step, padded, channel):
     return np.full((1, 1, 1), scale), (beta, -mean * scale), terms
 
 
-def _scale_and_offset(step, padded, channel):
-    values = step.layer.scale, step.layer.offset
-    scale, offset = (float(np.broadcast_to(v, step.keras_shape[-1:])[channel]) for v in values)
+def _scale_and_offset(step, padded, place):
+    whole = (np.broadcast_to(v, step.keras_shape) for v in (step.layer.scale, step.layer.offset))
+    scale, offset = (float(values.reshape(step.shape)[place]) for values in whole)
     return np.full((1, 1, 1), scale), (offset,), {"scale": scale, "offset": offset}
 
 
-def _other_shapes(layer, before):
-    return f"adds shapes {before}: they must be the same" if len(set(before)) > 1 else None
-
-
-def _scale_by_place(layer, before):
-    fits = all(np.ndim(v) == 0 or np.shape(v) == before[0][2:] for v in (layer.scale, layer.offset))
-    return None if fits else "scales by place: only one scale and offset, or one a channel, is explained"
-
-
 _CONV = Kind("conv", "sum of {count} products", "sum", "products", axes=_sliding, mixes=True, weights=_filter)
-_DENSE = replace(_CONV, name="dense", shows="contributions", axes=Kind.axes, scores=True)
 _MAX = Kind("max_pool", "the largest of {visible} values, from row {row}, column {col}", "max", "window")
 _AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "window", weights=_mean)
-_ACTIVATION = Kind("activation", "{function} of", "bend", scores=True, flat=True)
-_RESHAPE = Kind("reshape", "the value at its place in {source}, in reading order", sees=reshaped, flat=True)
-_SCALED = Kind("", "scaled", "sum")
-
-
-def _whole_map(layer, shape):
-    return Axis(kernel=shape[0]), Axis(kernel=shape[1])
-
+_ACTIVATION = Kind("activation", "{function} of", "bend")
+_RESHAPE = Kind("reshape", "the value at its place in {source}, in reading order", sees=reshaped)
+_NORMALISED = "{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)"
+_BATCH_NORM = Kind("batch_norm", "scaled", "sum", "", _NORMALISED, "shift", weights=_normalisation)
+_RESCALED = "{x} × {scale} + {offset}"
+_RESCALING = Kind("rescaling", "scaled", "sum", "", _RESCALED, "offset", weights=_scale_and_offset)
 
 KINDS = {
-    "InputLayer": Kind("input", "the pixel's own value", flat=True),
+    "InputLayer": Kind("input", "the pixel's own value"),
     "Conv2D": _CONV,
     "DepthwiseConv2D": replace(_CONV, name="depthwise", mixes=False),
-    "Dense": _DENSE,
+    "Dense": replace(_CONV, name="dense", shows="contributions", axes=Kind.axes),
     "MaxPooling2D": replace(_MAX, axes=_sliding),
     "GlobalMaxPooling2D": replace(_MAX, axes=_whole_map),
     "AveragePooling2D": replace(_AVERAGE, axes=_sliding),
     "GlobalAveragePooling2D": replace(_AVERAGE, axes=_whole_map),
     "Activation": _ACTIVATION,
-    "ReLU": replace(
-        _ACTIVATION,
-        function=lambda layer: Function("relu", layer.negative_slope, layer.threshold, layer.max_value),
-    ),
-    "LeakyReLU": replace(_ACTIVATION, function=lambda layer: Function("leaky_relu", layer.negative_slope)),
-    "Softmax": replace(_ACTIVATION, says="softmax of the score", function=lambda layer: FUNCTIONS["softmax"]),
-    "BatchNormalization": replace(
-        _SCALED,
-        name="batch_norm",
-        formula="{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)",
-        bias="shift",
-        weights=_normalisation,
-    ),
-    "Rescaling": replace(
-        _SCALED,
-        name="rescaling",
-        formula="{x} × {scale} + {offset}",
-        bias="offset",
-        weights=_scale_and_offset,
-        flat=True,
-        refuses=_scale_by_place,
-    ),
-    "Dropout": Kind("dropout", "passed on unchanged: dropout only acts in training", flat=True),
+    "ReLU": _ACTIVATION,
+    "LeakyReLU": _ACTIVATION,
+    "Softmax": replace(_ACTIVATION, says="softmax of the score"),
+    "BatchNormalization": _BATCH_NORM,
+    "Rescaling": _RESCALING,
+    "Dropout": Kind("dropout", "passed on unchanged: dropout only acts in training"),
     "Flatten": replace(_RESHAPE, name="flatten"),
     "Reshape": _RESHAPE,
-    "ZeroPadding2D": Kind(
-        "zero_padding",
-        "passed on unchanged",
-        axes=lambda layer, shape: tuple(Axis(before=amounts[0]) for amounts in layer.padding),
-    ),
-    "Add": Kind("add", "sum of {count} values", "total", "terms", flat=True, refuses=_other_shapes),
+    "ZeroPadding2D": Kind("zero_padding", "passed on unchanged", axes=_border),
+    "Add": Kind("add", "sum of {count} values", "total", "terms"),
     "Concatenate": Kind("concatenate", "passed on from the layer it came from", sees=stacked),
 }
 
@@ -199,3 +123,136 @@ def kind_of(layer):
 
     name = type(layer).__name__
     return KINDS.get(name) if type(layer) is getattr(keras.layers, name, None) else None
+
+
+class Function(NamedTuple):
+    """What a layer does to each number: its own activation, called on that number alone."""
+
+    name: str = "linear"
+    call: Callable = np.asarray
+
+    def __call__(self, *numbers):
+        return np.ravel(self.call(np.reshape(numbers, (-1, 1, 1, 1)))).astype(float)
+
+
+def function_of(layer):
+    """The activation of a layer, which may be a layer itself; None if that is of no kind known here."""
+    from cnn_utils import keras
+
+    function = getattr(layer, "activation", layer if kind_of(layer).rule == "bend" else None)
+    if function is None:
+        return Function()
+    if not isinstance(function, keras.layers.Layer):
+        name = getattr(function, "__name__", type(function).__name__)
+        return Function(name.removesuffix("_v2"), function)  # TensorFlow's softmax is called softmax_v2
+    if getattr(kind_of(function), "rule", None) != "bend":
+        return None
+    options = ((name, getattr(function, name, 0)) for name in ("negative_slope", "threshold", "max_value"))
+    said = ", ".join(f"{name} {value:g}" for name, value in options if value)
+    name = type(function).__name__.replace("Softmax", "softmax")
+    return Function(f"{name} ({said})" if said else name, function.call)
+
+
+class Step(NamedTuple):
+    """One call of one layer; `shape` is (rows, columns, channels), also if it is a vector: (1, 1, units)."""
+
+    name: str
+    kind: Kind
+    layer: Any
+    sources: tuple[str, ...]
+    before: tuple[tuple[int, int, int], ...]  # the shapes of the sources
+    shape: tuple[int, int, int]
+    keras_shape: tuple[int, ...]  # (rows, columns, channels), (rows, columns) or (units,)
+    axes: tuple[Axis, Axis]
+    function: Function
+
+    @property
+    def vector(self) -> bool:
+        return len(self.keras_shape) == 1
+
+
+_networks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def read(model):
+    """The model's steps by name, and a compiled function from a batch of one image to the output of each.
+
+    Made once, kept while the model lives unchanged. Logits get a step of their own: their softmax.
+    """
+    from cnn_utils import keras, tf
+
+    inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            f"model={getattr(model, 'name', model)!r} has {len(inputs)} inputs and {len(outputs)} outputs: "
+            "it must be a Sequential or Functional model with one of each, and built (give it an Input)"
+        )
+    # every attribute of every layer: an activation replaced, LoRA or quantisation changes one of them
+    owners = [part for layer in model.layers for part in (layer, getattr(layer, "activation", None))]
+    state = [value for owner in owners for value in getattr(owner, "__dict__", {}).values()]
+    state += [outputs[0], *owners]
+    steps, run, known = _networks.get(model, ({}, None, []))
+    if list(map(id, state)) == list(map(id, known)):
+        return steps, run
+    steps, tensors = {}, {}
+    last = steps[_walk(outputs[0], steps, tensors)]
+    logits = last.kind.rule in ("sum", "bend") and last.function.name == "linear"
+    if logits and last.vector and last.shape[2] > 1 and "softmax" not in steps:
+        _walk(keras.layers.Softmax(name="softmax", dtype="float32")(outputs[0]), steps, tensors)
+    network = keras.Model(inputs, list(tensors.values()))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, *inputs[0].shape[1:]), tf.float32)])
+    def run(image):
+        return [tf.cast(value, tf.float32) for value in network(image, training=False)]
+
+    _networks[model] = steps, run, state
+    return steps, run
+
+
+def _walk(tensor, steps, tensors):
+    """Add the step that made `tensor`, after all steps before it; return its name."""
+    for name, known in tensors.items():
+        if known is tensor:
+            return name
+    layer, call, _ = tensor._keras_history
+    node = layer._inbound_nodes[call]
+    sources = [steps[_walk(source, steps, tensors)] for source in node.input_tensors]
+    calls = sum(step.layer is layer for step in steps.values())
+    name = f"{layer.name} ({calls + 1})" if calls else layer.name
+    kind, shape = kind_of(layer), tuple(tensor.shape[1:])
+    why = _refusal(layer, kind, shape, sources, node)
+    if why:
+        raise ValueError(f"layer {name!r} {why}")
+    full = {1: (1, 1, *shape), 2: (*shape, 1), 3: shape}[len(shape)]
+    names, before = tuple(s.name for s in sources), tuple(s.shape for s in sources)
+    axes = kind.axes(layer, before[0] if before else full)
+    steps[name] = Step(name, kind, layer, names, before, full, shape, axes, function_of(layer))
+    tensors[name] = tensor
+    return name
+
+
+def _refusal(layer, kind, shape, sources, node):
+    """Why the arithmetic of one call is not known here; None if it is."""
+    if kind is None:
+        known = ", ".join(name for name in KINDS if name != "InputLayer")
+        return f"is a {type(layer).__name__}, which has no explanation here: only {known}"
+    if not 1 <= len(shape) <= 3 or None in shape:
+        return f"gives {shape}: it must be (rows, columns, channels) or (units,), fixed"
+    options = [f"{k}={v!r}" for k, v in node.arguments.kwargs.items() if v is not None and v is not False]
+    if options:
+        return f"is called with {', '.join(options)}: only a call with its input alone is explained"
+    allowed = {"axis": (-1, len(shape)), "data_format": ("channels_last",), "quantization_mode": (None,)}
+    for option, values in allowed.items():
+        value = getattr(layer, option, values[0])
+        if value not in values:
+            return f"has {option}={value!r}: only {values[0]!r} is explained"
+    function = function_of(layer)
+    if function is None:
+        return f"has activation={layer.activation!r}: only functions, ReLU, LeakyReLU, Softmax are explained"
+    before = [source.keras_shape for source in sources]
+    if kind.rule == "total" and len(set(before)) > 1:
+        return f"adds shapes {tuple(before)}: they must be the same"
+    over_channels = kind.mixes or function.name == "softmax" or hasattr(layer, "axis")
+    if over_channels and any(len(shape) == 2 for shape in before):
+        return f"reads {before[0]}: it must be (rows, columns, channels) or (units,); a Reshape adds channels"
+    return None

@@ -24,17 +24,17 @@ class Axis(NamedTuple):
     before: int = 0
 
 
-def unit_box(row, col, channel):
-    return Box((row, row + 1), (col, col + 1), (channel, channel + 1))
+def _unit_box(place):
+    return Box(*((i, i + 1) for i in place))
 
 
-def window_of(step, box):
-    """Which source a box of the step sees, and what of it; may reach over its edge, into the padding.
-
-    The first source, except in a concatenation.
-    """
-    seen = ((number, step.kind.sees(step, box, number)) for number in range(len(step.sources)))
-    return next((number, window) for number, window in seen if window)
+def window_of(step, place):
+    """Which source a unit sees, and what of it; may reach over its edge, into the padding."""
+    for number, shape in enumerate(step.before):
+        window = step.kind.sees(step, _unit_box(place), number)
+        if 0 <= window.channels[0] < shape[2]:  # of sources put side by side, the one with this channel
+            return number, window
+    return None
 
 
 def values_in(window, x, axes):
@@ -45,34 +45,31 @@ def values_in(window, x, axes):
     return np.where(inside[..., None], found, 0.0).astype(float), ~inside
 
 
-def trace(steps, step, box):
-    """The box that `box` of `step` sees in every layer before it, cut off at each layer's edge."""
-    boxes = {step.name: box}
+def trace(steps, step, place):
+    """The box that a unit of `step` sees in every layer before it, cut off at each layer's edge."""
+    boxes = {step.name: _unit_box(place)}
     for later in reversed(steps.values()):
         box = boxes.get(later.name)
         if box and later.function.name == "softmax":  # each probability depends on every score
             box = box._replace(channels=(0, later.shape[2]))
         for number, source in enumerate(later.sources if box else ()):
-            seen = later.kind.sees(later, box, number)
-            limits = zip(seen or (), later.before[number], strict=False)
-            cut = Box(*((max(first, 0), min(last, size)) for (first, last), size in limits)) if seen else None
-            if cut and all(first < last for first, last in cut):
-                known = boxes.get(source, cut)
-                hull = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in zip(known, cut, strict=True))
-                boxes[source] = Box(*hull)
+            seen = zip(later.kind.sees(later, box, number), later.before[number], strict=True)
+            cut = Box(*((max(first, 0), min(last, size)) for (first, last), size in seen))
+            if all(first < last for first, last in cut):
+                both = zip(boxes.get(source, cut), cut, strict=True)
+                boxes[source] = Box(*((min(a[0], b[0]), max(a[1], b[1])) for a, b in both))
     return boxes
 
 
-def origin(steps, step, box):
-    """The place (layer, (row, column), channel) in the last map before that a vector's number is passed on from."""
+def origin(steps, step, place):
+    """The place (layer, (row, column), channel) in the last map that a vector's number was passed on from."""
     while step.vector and step.sources and step.kind.rule == "pass":
-        number, box = window_of(step, box)
-        step = steps[step.sources[number]]
-    (row, _), (col, _), (channel, _) = box
-    return None if step.vector else (step.name, (row, col), channel)
+        number, box = window_of(step, place)
+        step, place = steps[step.sources[number]], tuple(first for first, _ in box)
+    return None if step.vector else (step.name, place[:2], place[2])
 
 
-# What a box sees of source number `source`, for the records of `layers`: a Box, or None if nothing.
+# What a box sees of source number `source`, for the records of `layers`.
 
 
 def grouped(step, box, source):
@@ -88,10 +85,9 @@ def grouped(step, box, source):
 
 
 def stacked(step, box, source):
-    """The channels that this source has given."""
+    """The channels that this source has given; those of others lie outside."""
     start = sum(shape[2] for shape in step.before[:source])
-    first, last = max(box.channels[0] - start, 0), min(box.channels[1] - start, step.before[source][2])
-    return box._replace(channels=(first, last)) if first < last else None
+    return box._replace(channels=(box.channels[0] - start, box.channels[1] - start))
 
 
 def reshaped(step, box, source):

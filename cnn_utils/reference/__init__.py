@@ -2,14 +2,12 @@
 
 Images are (batch, height, width, channels), kernels (height, width, in_channels, filters), as Keras stores
 them. ``stride``, ``dilation`` and ``pool`` are an int or a pair (rows, columns). ``padding`` is ``"valid"``,
-``"same"`` (TensorFlow's rule), an int, or ``((top, bottom), (left, right))``.
+``"same"`` (TensorFlow's rule), an int, or ``((top, bottom), (left, right))``. What makes no sense raises a
+``ValueError`` that names the argument, its value and the rule.
 
-Arrays are never changed in place. float32 stays float32 and float64 stays float64; of several arrays NumPy's
-``result_type`` decides; what is not floating point by then (pixels stored as integers) becomes float64.
-
-The batch is worked through in chunks: beside its inputs (copied if their type must change) and its result, a
-layer needs at most about ``windows.CHUNK_BYTES`` of memory, or what one image needs if that is more. A size or
-shape that makes no sense raises a ``ValueError`` that names the argument, its value and the rule.
+Arrays are never changed in place. NumPy's ``result_type`` decides the type; what is not floating point by then
+(pixels stored as integers) becomes float64. The batch is worked through in chunks: beside its inputs and its
+result, a layer needs at most about ``windows.CHUNK_BYTES`` of memory, or what one image needs if that is more.
 """
 
 # ruff: noqa: F401

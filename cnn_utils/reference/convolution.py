@@ -14,9 +14,8 @@ def conv2d(x, kernel, bias=None, *, stride=1, padding="valid", dilation=1):
     Source: Chellapilla et al., "High performance convolutional neural networks", 2006.
 
     >>> image = np.arange(9.0).reshape(1, 3, 3, 1)
-    >>> conv2d(image, np.ones((2, 2, 1, 1)))[0, :, :, 0]
-    array([[ 8., 12.],
-           [20., 24.]])
+    >>> conv2d(image, np.ones((2, 2, 1, 1)))[0, :, :, 0].tolist()
+    [[8.0, 12.0], [20.0, 24.0]]
     """
     x, kernel, bias = arrays(x=x, kernel=kernel, bias=bias)
     rows, columns = _place(x, kernel, bias, stride, padding, dilation)
@@ -38,10 +37,8 @@ def conv2d_gradients(x, kernel, output_gradient, *, stride=1, padding="valid", d
 
     >>> image, kernel = np.arange(9.0).reshape(1, 3, 3, 1), np.ones((2, 2, 1, 1))
     >>> dx, dkernel, dbias = conv2d_gradients(image, kernel, np.ones((1, 2, 2, 1)))
-    >>> dx[0, :, :, 0]
-    array([[1., 2., 1.],
-           [2., 4., 2.],
-           [1., 2., 1.]])
+    >>> dx[0, :, :, 0].tolist()
+    [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
     """
     x, kernel, output_gradient = arrays(x=x, kernel=kernel, output_gradient=output_gradient)
     rows, columns = _place(x, kernel, None, stride, padding, dilation)

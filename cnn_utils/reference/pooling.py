@@ -13,9 +13,8 @@ def max_pool2d(x, pool=2, *, stride=None, padding="valid"):
 
     Padding never wins: it holds no value. A NaN makes its windows NaN.
 
-    >>> max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
-    array([[ 5.,  7.],
-           [13., 15.]])
+    >>> max_pool2d(np.arange(16.0).reshape(1, 4, 4, 1)).ravel()
+    array([ 5.,  7., 13., 15.])
     """
     x, rows, columns, output = _start(pool, stride, padding, x=x)
     for part in chunks(x, rows, columns):
@@ -37,9 +36,8 @@ def max_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding="val
     Of several equal maxima the first gets it, row by row, as in TensorFlow. A pixel that is the maximum of
     several windows gets the sum.
 
-    >>> max_pool2d_gradient(np.array([[3, 1], [3, 2]]).reshape(1, 2, 2, 1), np.ones((1, 1, 1, 1)))[0, :, :, 0]
-    array([[1., 0.],
-           [0., 0.]])
+    >>> max_pool2d_gradient(np.array([[3, 1], [3, 2]]).reshape(1, 2, 2, 1), np.ones((1, 1, 1, 1))).ravel()
+    array([1., 0., 0., 0.])
     """
     x, arriving, rows, columns, dx = _start(pool, stride, padding, x=x, output_gradient=output_gradient)
     for part in chunks(x, rows, columns):
@@ -55,9 +53,8 @@ def max_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding="val
 def average_pool2d(x, pool=2, *, stride=None, padding="valid"):
     """The mean of each window. Padding does not count: the sum is divided by the number of real pixels.
 
-    >>> average_pool2d(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
-    array([[ 2.5,  4.5],
-           [10.5, 12.5]])
+    >>> average_pool2d(np.arange(16.0).reshape(1, 4, 4, 1)).ravel()
+    array([ 2.5,  4.5, 10.5, 12.5])
     """
     return _mean(x, np.ones(pair("pool", pool)), stride, padding)
 
@@ -65,9 +62,8 @@ def average_pool2d(x, pool=2, *, stride=None, padding="valid"):
 def average_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding="valid"):
     """Gradient of `average_pool2d` with respect to ``x``: each window spreads its gradient evenly.
 
-    >>> average_pool2d_gradient(np.zeros((1, 2, 2, 1)), np.ones((1, 1, 1, 1)))[0, :, :, 0]
-    array([[0.25, 0.25],
-           [0.25, 0.25]])
+    >>> average_pool2d_gradient(np.zeros((1, 2, 2, 1)), np.ones((1, 1, 1, 1))).ravel()
+    array([0.25, 0.25, 0.25, 0.25])
     """
     return _mean_gradient(x, output_gradient, np.ones(pair("pool", pool)), stride, padding)
 
@@ -161,9 +157,8 @@ def _mean(x, weights, stride, padding):
 
 def _mean_gradient(x, output_gradient, weights, stride, padding):
     """Gradient of `_mean` with respect to ``x``."""
-    x, arriving, rows, columns, dx = _start(
-        weights.shape, stride, padding, x=x, output_gradient=output_gradient
-    )
+    given = {"x": x, "output_gradient": output_gradient}
+    x, arriving, rows, columns, dx = _start(weights.shape, stride, padding, **given)
     weights, total = _weights(x, weights, rows, columns)
     for part in chunks(x, rows, columns):
         shares = arriving[part] / total

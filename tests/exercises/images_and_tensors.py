@@ -23,7 +23,7 @@ RIGHT = {
         lambda batch: tf.transpose(batch, (0, 2, 3, 1)),
         lambda batch: np.einsum("nchw->nhwc", batch),
     ],
-    "0.6": [(200, 100), [255, 255], (np.uint8(128), np.uint8(128))],
+    "0.6": [(128, 128), [128.0, 128.0], np.full(2, 128, np.uint8)],
 }
 
 WRONG = {
@@ -63,16 +63,18 @@ WRONG = {
     "0.5": [
         (lambda batch: batch.reshape(len(batch), *batch.shape[2:], batch.shape[1]), "scrambled"),
         (lambda batch: batch.T, "shape"),
-        (lambda batch: batch.transpose(0, 3, 2, 1), "on their sides"),
+        (lambda batch: batch.transpose(0, 3, 2, 1), "mirrored"),
         (lambda batch: np.moveaxis(batch, -1, 1), "other way"),
         (lambda batch: batch, "where they were"),
         (lambda batch: batch[0].transpose(1, 2, 0), "shape"),
     ],
     "0.6": [
-        ((200, 50), "comes out right, as 125"),
-        ((100, 100), "fits into a byte"),
-        ((300, 100), "0 to 255"),
-        ((-1, 255), "0 to 255"),
-        ((200.5, 100), "whole number"),
+        ((200, 100), "not equal"),
+        ((0, 0), "two zeros"),
+        ((100, 100), "half of that is 100"),
+        ((255, 255), "leaves 254"),
+        ((256, 256), "0 to 255"),
+        ((-128, -128), "0 to 255"),
+        ((128.5, 128.5), "whole number"),
     ],
 }

@@ -74,7 +74,7 @@ RIGHT = {
 
 WRONG = {
     "3.1": [
-        (784, "7 does not"),
+        (900, "15 does not"),
         (4 * 4 * 64, "not 4"),
         (9, "keeps the depth"),
         (72, "depth stays"),
