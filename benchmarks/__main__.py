@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-PARTS = ("time_to_accuracy", "ladder", "layer_speed", "start_up", "tiny_network")
+PARTS = ("time_to_accuracy", "ladder", "layer_speed", "start_up", "tiny_network", "numpy_training")
 
 for part in sys.argv[1:] or PARTS:
     if part not in PARTS:

@@ -6,14 +6,24 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import ladder, layer_speed, measure, start_up, time_to_accuracy, tiny_network
+from benchmarks import (
+    ladder,
+    layer_speed,
+    measure,
+    numpy_training,
+    start_up,
+    time_to_accuracy,
+    tiny_network,
+)
 from cnn_utils import models, tf, training
 from tools import notebooks
 from tools.notebooks import FOLDER, read
 
 
 @pytest.mark.parametrize(
-    "part", [ladder, layer_speed, start_up, time_to_accuracy, tiny_network], ids=lambda part: part.__name__
+    "part",
+    [ladder, layer_speed, numpy_training, start_up, time_to_accuracy, tiny_network],
+    ids=lambda part: part.__name__,
 )
 def test_each_part_runs_on_a_tiny_input(part, tmp_path, capsys, monkeypatch):
     few = dict(list(ladder.RUNGS.items())[:3])
