@@ -321,5 +321,7 @@ def test_make_hands_on_folders_as_they_are(project, make, monkeypatch):
     name = "$(touch read) `touch read` \"my 'data\\"
     (project / "Makefile").open("a").write("\nshow:\n\t@printenv CNN_UTILS_DATA\n")
     monkeypatch.setenv("CNN_UTILS_DATA", name)
-    done = subprocess.run(["make", "show"], cwd=project, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "show"], cwd=project, capture_output=True, text=True
+    )
     assert done.stdout == f"{name}\n" and not (project / "read").exists()
