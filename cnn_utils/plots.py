@@ -155,7 +155,7 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
     outputs, before, after = place_windows(size, kernel, padding, **settings)
     pixels = range(-before, size + after)
     _check(len(pixels) <= 64, f"size={size} with its padding is too wide: 64 pixels have room")
-    strip, tap_name, blank = ("output", "input", "") if transposed else ("input", "output", "0")
+    strip, tap_name = ("output", "input") if transposed else ("input", "output")
     reach, starts = dilation * (kernel - 1) + 1, [stride * index - before for index in range(outputs)]
     met = {start + dilation * tap for start in starts for tap in range(kernel)}
     figure, axes = plt.subplots(figsize=(0.42 * len(pixels) + 2.2, 0.3 * (outputs + 2) + 0.75))
@@ -165,8 +165,8 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
         fill, ink = (COLORS[strip], "white") if real and read else ("white", edge)
         hatch = {"hatch": None if real else "///", "hatch_linewidth": 0.5}
         axes.add_patch(Rectangle((pixel, 0), 0.92, 0.8, fc=fill, ec=edge, lw=1 if read else 2, **hatch))
-        label, behind = (str(pixel), None) if real else (blank, {"fc": "white", "ec": "none", "pad": 1.5})
-        axes.text(pixel + 0.46, 0.4, label, color=ink, fontsize=9, bbox=behind, ha="center", va="center")
+        label = str(pixel) if real else ""  # padding has no number of its own
+        axes.text(pixel + 0.46, 0.4, label, color=ink, fontsize=9, ha="center", va="center")
     for index, start in enumerate(starts):
         y = -0.75 * (index + 1)
         axes.plot([start + 0.46, start + reach - 0.54], [y + 0.25] * 2, color=COLORS["kernel"], lw=1)
