@@ -28,3 +28,14 @@ def bad_input_is_named(cases):
         assert message in str(error.value), error.value
 
     return test
+
+
+W_NODES = [  # of notebook 1's formula, as `graphs.nodes` lists them
+    ("w1", "Placeholder", ()),
+    ("w2", "Placeholder", ()),
+    ("w3", "Cos", ("w1",)),
+    ("w4", "Sin", ("w1",)),
+    ("w5", "Mul", ("w3", "w4")),
+    ("w6", "RealDiv", ("w1", "w2")),
+    ("w7", "AddV2", ("w5", "w6")),
+]

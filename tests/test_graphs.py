@@ -13,16 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import cnn_utils
 from cnn_utils import graphs, keras, models, tf
-
-W_NODES = [
-    ("w1", "Placeholder", ()),
-    ("w2", "Placeholder", ()),
-    ("w3", "Cos", ("w1",)),
-    ("w4", "Sin", ("w1",)),
-    ("w5", "Mul", ("w3", "w4")),
-    ("w6", "RealDiv", ("w1", "w2")),
-    ("w7", "AddV2", ("w5", "w6")),
-]
+from tests.oracles import W_NODES
 
 
 @tf.function

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cnn_utils import plots
-from tests.oracles import bad_input_is_named
+from tests.oracles import W_NODES, bad_input_is_named
 
 IMAGE = np.arange(25).reshape(5, 5)
 KERNEL = np.array([[1, 0], [0, -1]])
@@ -144,21 +144,12 @@ def test_a_graph_draws_every_node_once_and_every_edge_to_the_right():
     )
 
 
-SEVEN = [
-    ("w1", "Placeholder", ()),
-    ("w2", "Placeholder", ()),
-    ("w3", "Cos", ("w1",)),
-    ("w4", "Sin", ("w1",)),
-    ("w5", "Mul", ("w3", "w4")),
-    ("w6", "RealDiv", ("w1", "w2")),
-    ("w7", "AddV2", ("w5", "w6")),
-]
-BACK = {(name, source): f"{name[1]}.{source[1]}00" for name, _, inputs in SEVEN for source in inputs}
+BACK = {(name, source): f"{name[1]}.{source[1]}00" for name, _, inputs in W_NODES for source in inputs}
 
 
 @pytest.mark.parametrize("notes", [None, {f"w{i}": "1.000\n∂ 0.500" for i in range(1, 8)}])
 def test_arrows_back_run_from_the_later_node_to_the_earlier_with_labels_that_cover_nothing(notes):
-    figure, axes = plots.graph(SEVEN, notes=notes, backward=BACK)
+    figure, axes = plots.graph(W_NODES, notes=notes, backward=BACK)
     figure.draw_without_rendering()
     boxes = {text.get_text().split("\n")[0]: text for text in axes.texts}
     arrows = [patch for patch in axes.patches if isinstance(patch, matplotlib.patches.FancyArrowPatch)]
@@ -169,7 +160,7 @@ def test_arrows_back_run_from_the_later_node_to_the_earlier_with_labels_that_cov
         for name, point in ((later, start), (earlier, end)):
             box = boxes[name].get_bbox_patch().get_window_extent()
             assert box.padded(6).contains(*point) and not box.contains(*point)
-    covered = [boxes[name].get_bbox_patch().get_window_extent() for name, _, _ in SEVEN]
+    covered = [boxes[name].get_bbox_patch().get_window_extent() for name, _, _ in W_NODES]
     for label in BACK.values():
         extent = boxes[label].get_window_extent()
         assert extent.count_overlaps(covered) == 0, label
