@@ -1,19 +1,22 @@
 """TensorBoard, as `make tensorboard` starts it, on what the notebooks and the callback wrote."""
 
+import io
 import json
 import os
 import re
 import struct
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from google.protobuf import text_format
 from nbclient import NotebookClient
 
-from cnn_utils import graphs, keras, tf, training
+from cnn_utils import graphs, keras, models, tf, training
 from tests.browser.conftest import fetch, running, wait_until
 from tools import notebooks
 
@@ -160,6 +163,24 @@ def test_the_histograms_tab_draws_a_hill_for_every_layer(board, page):
     assert [card.locator("g.histogram").count() for card in cards.all()] == [31] * 4  # 2 tags, 2 runs
 
 
+def test_the_projector_opens_on_the_digits_each_where_its_vector_is(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNN_UTILS_RUNS", str(tmp_path))
+    folder = _embed(*_two_kinds_of_images())
+    with page.expect_response(re.compile("/sprite_image")) as sprite:
+        page.goto(f"{graphs._serve(folder)}#projector")
+    assert sprite.value.body() == (folder / "sprite.png").read_bytes()
+    page.get_by_role("tab", name="projector").wait_for()  # not among the inactive
+    frame = page.frame(url=re.compile("projector_binary"))
+    frame.get_by_text(re.compile(r"Points:\s*500")).wait_for()
+    frame.get_by_text(re.compile(r"Dimension:\s*100")).wait_for()
+    frame.locator("#z-checkbox").click()  # two components, seen from the front: nothing turns
+    blue, orange = _inks(frame.locator("#scatter canvas").first)
+    middles = blue.mean(axis=0), orange.mean(axis=0)
+    for places, own, other in ((blue, *middles), (orange, *middles[::-1])):
+        nearer = np.linalg.norm(places - own, axis=1) < np.linalg.norm(places - other, axis=1)
+        assert nearer.mean() > 0.95
+
+
 def _run(path, runs):
     """A notebook as a test runs it, up to where it shows TensorBoard, its logs in ``runs``."""
     notebook = notebooks.read(path)
@@ -168,6 +189,44 @@ def _run(path, runs):
     where = {"resources": {"metadata": {"path": str(notebooks.FOLDER)}}}
     client = NotebookClient(notebook, kernel_name="python3", timeout=300, **where)
     client.execute(env=os.environ | {"CNN_UTILS_RUNS": str(runs)})
+
+
+def _embed(x_test, y_test, model):
+    """Run the notebook's own cells on the projector with these images and this network; return their folder."""
+    given = {"np": np, "keras": keras, "tf": tf, "graphs": graphs}
+    given |= {"x_test": x_test, "y_test": y_test, "model": model}
+    notebook = notebooks.read(notebooks.FOLDER / "07_inside_the_convnet.ipynb")
+    sources = [cell.source for cell in notebooks.code_cells(notebook)]
+    about = [place for place, source in enumerate(sources) if "projector" in source]
+    for source in sources[about[0] : about[-1] + 1]:
+        exec(source, given)
+    return given["folder"]
+
+
+def _two_kinds_of_images():
+    """Images with ink on the left (0) or on the top (1), in any order, and a network that tells them apart.
+
+    A tile that stood at another image's vector would show: each kind is a crowd of its own, in its own ink.
+    """
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    labels = random.integers(2, size=600)
+    images = random.uniform(0.9, 1, (600, 32, 32, 1)).astype("float32")
+    images[labels == 0, :, 16:] = 0
+    images[labels == 1, 16:] = 0
+    return images, labels, models.lenet5((32, 32, 1), units=(120, 100))
+
+
+def _inks(canvas, seconds=60):
+    """Where on a canvas the pixels of the notebook's first two inks are, once both are drawn: (row, column)."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        picture = plt.imread(io.BytesIO(canvas.screenshot()))
+        more_blue = picture[..., 2] - picture[..., 0]
+        blue, orange = np.argwhere(more_blue > 0.4), np.argwhere(more_blue < -0.4)
+        if min(len(blue), len(orange)) > 500:
+            return blue, orange
+    raise AssertionError(f"{len(blue)} blue and {len(orange)} orange pixels are drawn")
 
 
 def _train(kind, log_dir):
