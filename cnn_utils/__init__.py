@@ -49,10 +49,10 @@ def folder(variable, default=None):
         raise ValueError(f"{variable}={name}: there is no such home folder: give a path without ~") from None
 
 
-def jupyter():
-    """The shell of the Jupyter kernel that runs this code, None elsewhere."""
+def watched():
+    """Whether a person runs this in Jupyter: nbconvert, nbval and papermill say that they take no input."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return shell if hasattr(shell, "kernel") else None
+    return hasattr(shell, "kernel") and bool(shell.get_parent().get("content", {}).get("allow_stdin"))
 
 
 def _import_quietly(name):

@@ -123,9 +123,8 @@ def receptive_field(layers):
     size = jump = 1
     for layer in layers if isinstance(layers, Iterable) else [layers]:
         if not isinstance(layer, (tuple, list)) or len(layer) not in (2, 3):
-            raise ValueError(
-                f"layers holds {layer!r}: it must hold (kernel, stride) or (kernel, stride, dilation)"
-            )
+            rule = "it must hold (kernel, stride) or (kernel, stride, dilation)"
+            raise ValueError(f"layers holds {layer!r}: {rule}")
         kernel, stride, dilation = (*layer, 1)[:3]
         size += (_span(kernel, dilation) - 1) * jump
         jump *= whole_number("stride", stride)
@@ -145,8 +144,10 @@ def conv_parameters(kernel, in_channels, filters, *, bias=True):
 def dense_parameters(inputs, units, *, bias=True):
     """Weights of a dense layer: one for each pair of input and unit, and one bias for each unit.
 
-    >>> dense_parameters(28 * 28, 10)
-    7850
+    Without ``bias`` they are also the layer's multiply-adds on one example.
+
+    >>> dense_parameters(28 * 28, 10), dense_parameters(28 * 28, 10, bias=False)
+    (7850, 7840)
     """
     return (whole_number("inputs", inputs) + bool(bias)) * whole_number("units", units)
 
@@ -165,15 +166,6 @@ def conv_multiply_adds(output_size, kernel, in_channels, filters):
     if len(kernel) != len(places):
         raise ValueError(f"kernel={kernel} must have as many axes as output_size={places}")
     return math.prod(places) * conv_parameters(kernel, in_channels, filters, bias=False)
-
-
-def dense_multiply_adds(inputs, units):
-    """Multiply-adds of a dense layer on one example: one for each weight.
-
-    >>> dense_multiply_adds(28 * 28, 10)
-    7840
-    """
-    return dense_parameters(inputs, units, bias=False)
 
 
 # What the layers of `reference` share with the formulas above.

@@ -39,8 +39,7 @@ def log_directory(name):
 def function_graph(function, *examples):
     """Trace a `tf.function` into a GraphDef with exactly the nodes that its code names.
 
-    The output copies that tracing appends are dropped. An argument that is only renamed, as in
-    ``w1 = tf.identity(x, name="w1")``, becomes the node ``w1`` itself.
+    An argument is a node under its own name. The output copies that tracing appends are dropped.
 
     ``examples`` are arrays, numbers or `tf.TensorSpec`, one for each argument; none if the function has an
     ``input_signature`` or is concrete. Raises ValueError if ``function`` is not a `tf.function`, or cannot be
@@ -62,26 +61,42 @@ def function_graph(function, *examples):
         raise ValueError(f"function={function!r} has no graph: decorate a Python function with @tf.function")
     graph = concrete.graph.as_graph_def(add_shapes=True)
     _drop_output_copies(graph, {output.op.name for output in concrete.graph.outputs})
-    _merge_renamed_inputs(graph)
     return graph
 
 
-def model_graph(model, view="layers"):
-    """Turn a built Sequential or Functional model into a GraphDef whose names are the layers' names.
+def model_graph(model):
+    """Turn a built Sequential or Functional model into a GraphDef whose nodes are the layers.
 
-    ``view="layers"`` has one node per layer, its output shape and its number of parameters as attributes;
-    ``"operations"`` what runs in prediction, as ``layer/operation``. A layer used a second time is there again,
-    ``name_2``. Raises ValueError if the model is of another kind or does not know its input shape yet.
+    Each has its output shape and its number of parameters as attributes. A layer used a second time is there
+    again, ``name_2``. Raises ValueError if the model is of another kind or does not know its input shape yet.
 
     >>> model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2, name="scores")])
     >>> nodes(model_graph(model))
     [('x', 'InputLayer', ()), ('scores', 'Dense', ('x',))]
     """
-    if view not in ("layers", "operations"):
-        raise ValueError(f"view={view!r} is not known: use 'layers' or 'operations'")
-    network = _functional(model)
-    calls = _layer_calls(network)
-    return _layer_graph(calls) if view == "layers" else _operation_graph(network, calls)
+    network = getattr(model, "_functional", model)  # a Sequential model keeps a Functional one inside
+    by_depth = getattr(network, "_nodes_by_depth", None)
+    if not isinstance(model, keras.Model) or by_depth is None:
+        what = f"model={getattr(model, 'name', model)!r} ({type(model).__name__}) has no graph of layers"
+        raise ValueError(f"{what}: give a Sequential or Functional model that begins with keras.Input")
+    calls = [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
+    graph, made_by, taken = tf.compat.v1.GraphDef(), {}, {call.operation.name for call in calls}
+    for call in calls:
+        layer = call.operation
+        name = re.sub(r"^input_layer(_\d+)?$", "input", layer.name)  # Keras' running number says nothing
+        again = name in made_by.values()
+        if again:
+            numbered = (f"{name}_{number}" for number in itertools.count(2))
+            name = next(other for other in numbered if other not in {*made_by.values(), *taken})
+        made_by.update((id(tensor), name) for tensor in call.output_tensors)
+        sources = [made_by[id(tensor)] for tensor in call.input_tensors]
+        node = graph.node.add(name=name, op=type(layer).__name__, input=sources)
+        shapes = [tf.TensorShape(tensor.shape) for tensor in call.output_tensors]
+        node.attr["_output_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)  # on the edges
+        node.attr["output_shape"].s = ", ".join(str(shape).replace("None", "?") for shape in shapes).encode()
+        if hasattr(layer, "count_params"):  # a shared layer's parameters count once
+            node.attr["parameters"].i = 0 if again else layer.count_params()
+    return graph
 
 
 def write_function_graph(function, log_dir, *examples):
@@ -90,13 +105,11 @@ def write_function_graph(function, log_dir, *examples):
 
 
 def write_model_graph(model, log_dir):
-    """Write both views of `model_graph` as two runs, ``log_dir/layers`` and ``log_dir/operations``.
+    """Write `model_graph` of ``model`` as the run ``log_dir/layers``, beside those of its training.
 
-    TensorBoard opens on the first. Raises ValueError as `model_graph` does, or for a folder it cannot write.
+    Raises ValueError as `model_graph` does, or for a folder it cannot write.
     """
-    graphs = {view: model_graph(model, view) for view in ("layers", "operations")}
-    for view, graph in graphs.items():
-        _write(graph, Path(log_dir) / view)
+    _write(model_graph(model), Path(log_dir) / "layers")
 
 
 def read_graph(log_dir):
@@ -121,11 +134,9 @@ def read_graph(log_dir):
 def show_tensorboard(log_dir, *, tab="graphs", height=700):
     """Show TensorBoard under the cell, on what ``log_dir`` holds now; call it again for newer logs.
 
-    ``tab`` is the page it opens on: "graphs", "scalars", "images", "histograms" or "projector".
-
-    Unlike the magic ``%tensorboard``, this starts no process and writes no file: the server is a thread of the
-    notebook's kernel and answers this machine only. A folder has one server: the next call takes its place. Where
-    nobody watches (nbconvert, a test) it prints how to see TensorBoard. Raises ValueError if there are no logs.
+    ``tab`` is the page it opens on: "graphs", "scalars", "images", "histograms" or "projector". The server is a
+    thread of the notebook's kernel, one for each folder, and answers this machine only. Where nobody watches
+    (nbconvert, a test) it prints how to see TensorBoard. Raises ValueError if there are no logs.
 
     >>> show_tensorboard("empty")
     Traceback (most recent call last):
@@ -133,7 +144,7 @@ def show_tensorboard(log_dir, *, tab="graphs", height=700):
     """
     if not any(Path(log_dir).rglob("*.tfevents.*")):
         raise ValueError(f"log_dir={str(log_dir)!r} has nothing to show: run the cell that writes the logs")
-    if not _someone_watches():
+    if not cnn_utils.watched():
         print("Run this cell in Jupyter to see TensorBoard here, or type in a terminal: make tensorboard")
         return
     from IPython.display import IFrame, display
@@ -146,12 +157,6 @@ def show_tensorboard(log_dir, *, tab="graphs", height=700):
 def nodes(graph):
     """List the nodes of a GraphDef as (name, operation, names of its inputs), inputs before their users."""
     return [(node.name, node.op, tuple(_source(name) for name in node.input)) for node in graph.node]
-
-
-def _someone_watches():
-    """Whether a person runs this cell in Jupyter: nbconvert, nbval and papermill say that they take no input."""
-    shell = cnn_utils.jupyter()
-    return bool(shell and shell.get_parent().get("content", {}).get("allow_stdin"))
 
 
 _servers = {}  # by folder
@@ -200,106 +205,10 @@ def _as_argument(example):
     return example if isinstance(example, tf.TensorSpec) else tf.convert_to_tensor(example)
 
 
-def _keep(graph, wanted):
-    kept = [node for node in graph.node if wanted(node)]
-    del graph.node[:]
-    graph.node.extend(kept)
-
-
 def _drop_output_copies(graph, outputs):
     """Drop the ``Identity`` behind each output and the ``NoOp`` that only these wait for."""
-    _keep(graph, lambda node: not (node.name in outputs and node.op == "Identity"))
-    used = {_source(name) for node in graph.node for name in node.input}
-    _keep(graph, lambda node: node.name in used or node.op != "NoOp")
-
-
-def _merge_renamed_inputs(graph):
-    """Give an argument that only feeds one ``Identity`` the name of that node, and drop the node."""
-    users = {}
-    for node in graph.node:
-        for name in node.input:
-            users.setdefault(_source(name), []).append(node)
-    merged = set()
-    for node in graph.node:
-        renamed = users.get(node.name, [])
-        if node.op == "Placeholder" and len(renamed) == 1 and renamed[0].op == "Identity":
-            name = renamed[0].name
-            renamed[0].CopyFrom(node)
-            renamed[0].name = name
-            merged.add(node.name)
-    _keep(graph, lambda node: node.name not in merged)
-
-
-def _functional(model):
-    network = getattr(model, "_functional", model)  # a Sequential model keeps a Functional one inside
-    if isinstance(model, keras.Model) and hasattr(network, "_nodes_by_depth"):
-        return network
-    what = f"model={getattr(model, 'name', model)!r} ({type(model).__name__}) has no graph of layers"
-    raise ValueError(f"{what}: give a Sequential or Functional model that begins with keras.Input")
-
-
-def _layer_calls(network):
-    """List (name, layer, input tensors, output tensors) for each use of a layer, as Keras runs them."""
-    by_depth = network._nodes_by_depth
-    steps = [step for depth in sorted(by_depth, reverse=True) for step in by_depth[depth]]
-    taken = {step.operation.name for step in steps}
-    calls, seen = [], set()
-    for step in steps:
-        layer = step.operation
-        name = re.sub(r"^input_layer(_\d+)?$", "input", layer.name)  # Keras' running number says nothing
-        name = _unused(name, seen | taken) if name in seen else name
-        seen.add(name)
-        calls.append((name, layer, step.input_tensors, step.output_tensors))
-    return calls
-
-
-def _layer_graph(calls):
-    graph = tf.compat.v1.GraphDef()
-    made_by, counted = {}, set()
-    for name, layer, inputs, outputs in calls:
-        made_by.update((id(tensor), name) for tensor in outputs)
-        sources = [made_by[id(tensor)] for tensor in inputs]
-        node = graph.node.add(name=name, op=type(layer).__name__, input=sources)
-        shapes = [tf.TensorShape(tensor.shape) for tensor in outputs]
-        node.attr["_output_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)  # on the edges
-        node.attr["output_shape"].s = ", ".join(str(shape).replace("None", "?") for shape in shapes).encode()
-        if layer not in counted:  # a shared layer's parameters count once
-            node.attr["parameters"].i = layer.count_params() if hasattr(layer, "count_params") else 0
-        counted.add(layer)
-    return graph
-
-
-def _operation_graph(network, calls):
-    names = {id(tensor): name for name, _, inputs, outputs in calls if not inputs for tensor in outputs}
-    signature = keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype, name=names[id(tensor)]), network.input
-    )
-    graph = function_graph(tf.function(lambda x: network(x, training=False)), signature)
-    layers = {layer.name for layer in network._flatten_layers(include_self=False)}
-    return _with_layer_names(graph, network.name, layers)
-
-
-def _with_layer_names(graph, outer, layers):
-    """Rename ``model_1/conv1_1/Relu`` to ``conv1/Relu``: Keras numbers a scope by how often it was opened."""
-    shown, taken = {"": ""}, set()  # names by path, and all of them
-
-    def show(path):
-        if path not in shown:
-            parent, _, last = path.rpartition("/")
-            stem = re.sub(r"_\d+$", "", last)
-            name = f"{show(parent)}/{stem if parent and stem in layers else last}".lstrip("/")
-            if name in taken:  # a shared layer, used once more
-                name = _unused(name, taken | layers)
-            taken.add(name)
-            shown[path] = name if parent or stem != outer else ""
-        return shown[path]
-
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = name.replace(_source(name), show(_source(name)))
-        node.name = show(node.name)
-    return graph
-
-
-def _unused(name, taken):
-    return next(fresh for number in itertools.count(2) if (fresh := f"{name}_{number}") not in taken)
+    kept = [node for node in graph.node if node.name not in outputs or node.op != "Identity"]
+    used = {_source(name) for node in kept for name in node.input}
+    kept = [node for node in kept if node.name in used or node.op != "NoOp"]
+    del graph.node[:]
+    graph.node.extend(kept)

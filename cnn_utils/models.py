@@ -78,12 +78,9 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
 
 
 def _image_shape(input_shape, smallest):
-    """The shape as three checked numbers; a smaller image would leave pool2 nothing to pool."""
+    """The shape as three checked numbers."""
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ValueError(f"input_shape={input_shape!r} must be (height, width, channels)")
-    rule = f"must be {smallest} or more: pool2 has nothing left to pool in a smaller image"
-    return [
-        whole_number("input_shape height", input_shape[0], smallest, rule),
-        whole_number("input_shape width", input_shape[1], smallest, rule),
-        whole_number("input_shape channels", input_shape[2]),
-    ]
+    rule = f"must be {smallest} high and wide, or more: pool2 has nothing left to pool in a smaller image"
+    sides = pair("input_shape", input_shape[:2], smallest, rule)
+    return *sides, whole_number("input_shape channels", input_shape[2])

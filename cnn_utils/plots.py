@@ -12,9 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import FancyArrowPatch, Rectangle
-from numpy.lib.stride_tricks import sliding_window_view
 
-from cnn_utils.arithmetic import conv_output_size, place_windows, transposed_conv_output_size, whole_number
+from cnn_utils.arithmetic import place_windows, transposed_conv_output_size, whole_number
 from cnn_utils.reference.windows import as_array
 
 COLORS = {  # Okabe and Ito's palette, which survives colour blindness, in the order in which lines take them
@@ -68,7 +67,7 @@ def _styled(draw):
 
 
 @_styled
-def grids(arrays, titles="", *, roles="input", title="", marks=None, between=None):
+def grids(arrays, titles="", *, roles="input", title="", marks=None, between=None, columns=None, cell=0.46):
     """Draw small arrays side by side, the number in every cell. A cell that is not finite stays blank.
 
     Parameters
@@ -79,66 +78,33 @@ def grids(arrays, titles="", *, roles="input", title="", marks=None, between=Non
     title : the finding
     marks : for each array a list of rectangles to outline, each (row, column, height, width)
     between : signs to write between neighbours, such as ``["∗", "="]``
+    columns : arrays in a row, at most
+    cell : width of a cell in inches, at most
     """
-    arrays = [_table("arrays", array) for array in _list("arrays", arrays, 1, 48)]
+    arrays = [_table("arrays", array) for array in _list("arrays", arrays)]
     count, gap = len(arrays), 1.1
     roles, titles = _each("roles", roles, count), _each("titles", titles, count)
     marks = _list("marks", marks or [()] * count, count)
-    between = _list("between", between or [""] * (count - 1), count - 1) + [""]
-    widths, height = [array.shape[1] for array in arrays], max(len(array) for array in arrays)
-    rule = "numbers have room in 48; `images` draws more"
-    _check(max(height, sum(widths)) <= 48, f"arrays are {height} by {sum(widths)} cells together: {rule}")
-    cell = min(0.46, 10.5 / (sum(widths) + gap * count))
-    size = cell * (sum(widths) + gap * count) + 0.2, cell * height + (1.1 if title else 0.6)
-    figure, row = plt.subplots(1, count, figsize=size, width_ratios=widths, squeeze=False)
-    for index, axes in enumerate(row[0]):
-        array, role = arrays[index], roles[index]
+    between = [*_list("between", between or [""] * (count - 1), count - 1), ""]
+    columns = count if columns is None else min(count, whole_number("columns", columns))
+    rows, height = -(-count // columns), max(len(array) for array in arrays)
+    widths = [max(array.shape[1] for array in arrays[column::columns]) for column in range(columns)]
+    cell = min(cell, 10.5 / (sum(widths) + gap * columns))
+    size = cell * (sum(widths) + gap * columns) + 0.2, (cell * height + 0.6) * rows + (0.5 if title else 0)
+    figure, frames = plt.subplots(rows, columns, figsize=size, width_ratios=widths, squeeze=False)
+    for axes in frames.flat[count:]:
+        axes.axis("off")
+    for index, array in enumerate(arrays):
+        axes, role = frames.flat[index], roles[index]
         draw_grid(axes, array, role, None, size=min(11, cell * 25))
         axes.set_title(titles[index], color=COLORS[role], fontsize=10.5)
-        for mark in _list("marks", marks[index], 0, 99):
+        for mark in _list("marks", marks[index], least=0):
             draw_outline(axes, *_list("marks", mark, 4))
         if between[index]:
             place = array.shape[1] - 0.5 + gap / 2, len(array) / 2 - 0.5
             axes.text(*place, between[index], ha="center", va="center", fontsize=16, clip_on=False)
     figure.suptitle(title, x=0.01, ha="left")
-    return figure, row[0]
-
-
-def convolution_step(image, kernel, row, column, output, *, title=""):
-    """Draw one step of a convolution: the window, the kernel, the products, and where their sum goes.
-
-    `image` is (height, width), `kernel` (rows, columns), `output` the whole result; the window starts at
-    (`row`, `column`) of the image, with stride 1. Steps not reached yet are left blank.
-    """
-    image, kernel, output = _convolution(image, kernel, output)
-    inside = row in range(len(output)) and column in range(output.shape[1])
-    _check(inside, f"row={row!r}, column={column!r} must be a place in the output, {output.shape}")
-    window = sliding_window_view(image, kernel.shape)[row, column]
-    so_far = output.astype(float)
-    so_far.ravel()[row * output.shape[1] + column + 1 :] = np.nan
-    return grids(
-        [image, kernel, window * kernel, so_far],
-        ["input", "kernel", "products", "output so far"],
-        roles=["input", "kernel", "neutral", "output"],
-        marks=[[(row, column, *kernel.shape)], [], [], [(row, column, 1, 1)]],
-        between=["∗", "→", "Σ"],
-        title=title,
-    )
-
-
-@_styled
-def filmstrip(image, kernel, output, *, stride=1, title=""):
-    """Draw every step of a small convolution as a strip of frames, in reading order."""
-    image, kernel, output = _convolution(image, kernel, output, stride)
-    rows, columns = output.shape
-    _check(output.size <= 36, f"output has shape {output.shape}: a filmstrip has room for 36 frames")
-    figure, frames = plt.subplots(rows, columns, figsize=(1.9 * columns, 1.95 * rows + 0.5), squeeze=False)
-    for (row, column), axes in np.ndenumerate(frames):
-        draw_grid(axes, image, "input", None, size=8)
-        draw_outline(axes, row * stride, column * stride, *kernel.shape)
-        axes.set_title(f"sum {output[row, column]:g}", color=COLORS["output"], fontsize=10)
-    figure.suptitle(title, x=0.01, ha="left")
-    return figure, frames
+    return figure, frames.ravel()[:count]
 
 
 @_styled
@@ -154,7 +120,6 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
         size = transposed_conv_output_size(size, kernel, padding=padding, **settings)
     outputs, before, after = place_windows(size, kernel, padding, **settings)
     pixels = range(-before, size + after)
-    _check(len(pixels) <= 64, f"size={size} with its padding is too wide: 64 pixels have room")
     strip, tap_name = ("output", "input") if transposed else ("input", "output")
     reach, starts = dilation * (kernel - 1) + 1, [stride * index - before for index in range(outputs)]
     met = {start + dilation * tap for start in starts for tap in range(kernel)}
@@ -221,7 +186,7 @@ def _numbers(axes, shown, where, form, size):
 
 @_styled
 def images(pictures, titles="", *, columns=8, title="", signed=False, scale=1.5):
-    """Draw pictures side by side; a pixel that is nan stays blank.
+    """Draw pictures side by side; a pixel that is not finite stays blank.
 
     Parameters
     ----------
@@ -232,7 +197,7 @@ def images(pictures, titles="", *, columns=8, title="", signed=False, scale=1.5)
         otherwise they run from the picture's own darkest pixel (black) to its own brightest (white)
     scale : width of a picture in inches
     """
-    pictures = [_picture(picture) for picture in _list("pictures", pictures, 1, 400)]
+    pictures = [_picture(picture) for picture in _list("pictures", pictures)]
     count = len(pictures)
     signed, columns = _each("signed", signed, count), min(count, whole_number("columns", columns))
     titles = _each("titles", titles, count)
@@ -259,15 +224,14 @@ def matrix(
 ):
     """Draw a matrix as coloured cells: a confusion matrix, or the sparse matrix of a convolution.
 
-    With `numbers`, every non-zero cell shows its value.
+    With `numbers`, every non-zero cell shows its value. A cell that is not finite stays blank.
     """
     values = _table("values", values).astype(float)
-    _check(np.isfinite(values).all(), "values holds nan or inf: every cell must be a finite number")
     rows, columns = values.shape
     figure, axes = plt.subplots(figsize=(min(9, 0.45 * columns + 1.4), min(7.5, 0.45 * rows + 1.4)))
     shown = _show(axes, values, role)
     if numbers:
-        _numbers(axes, shown, values != 0, "g", 8.5)
+        _numbers(axes, shown, np.isfinite(values) & (values != 0), "g", 8.5)
     axes.set_xticks(range(columns) if len(column_labels) else [], column_labels)
     axes.set_yticks(range(rows) if len(row_labels) else [], row_labels)
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -350,7 +314,7 @@ def graph(nodes, *, notes=None, title="", backward=None):
     notes : dict of name to more lines for this node, such as its value or its gradient
     backward : dict of (later, earlier) to what flows back along this edge: an arrow with this label
     """
-    nodes = _list("nodes", nodes, 1, 200)
+    nodes = _list("nodes", nodes)
     place, wide = _places(nodes), 2.3 if backward else 2.1
     edges = [(name, source) for name, _, inputs in nodes for source in inputs]
     notes, backward = _named("notes", notes, place), _named("backward", backward, edges)
@@ -383,7 +347,7 @@ def _places(nodes):
     for node in nodes:
         name, _, inputs = _list("nodes", node, 3)
         _check(name not in depth, f"nodes: {name!r} must stand there once")
-        for source in _list("nodes", inputs, 0, 200):
+        for source in _list("nodes", inputs, least=0):
             _check(source in depth, f"nodes: {name!r} reads {source!r}, which must come before it")
         inputs_of[name], depth[name] = inputs, 1 + max((depth[source] for source in inputs), default=-1)
     for level in range(1 + max(depth.values())):
@@ -397,23 +361,16 @@ def _places(nodes):
 
 def _arrow(axes, start, end, color, aside, label=None):
     """An arrow from box to box, as many pixels to its left as ``aside`` says, and beside it a label."""
-    start, end = start.get_bbox_patch().get_window_extent(), end.get_bbox_patch().get_window_extent()
-    way = (end.p0 + end.p1) - (start.p0 + start.p1)
-    way /= np.hypot(*way)
-    left, to_data = np.array([-way[1], way[0]]), axes.transData.inverted().transform
-    tail, head = _way_out(start, way, aside * left), _way_out(end, -way, aside * left)
-    look = {"arrowstyle": "-|>", "mutation_scale": 14, "color": color, "lw": 1.3, "shrinkA": 0, "shrinkB": 0}
-    axes.add_patch(FancyArrowPatch(*to_data([tail, head]), **look))
+    middles, to_data = [start.get_position(), end.get_position()], axes.transData.inverted().transform
+    tail, head = axes.transData.transform(middles)
+    left = np.array([tail[1] - head[1], head[0] - tail[0]]) / np.hypot(*(head - tail))
+    boxes = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch(), "shrinkA": 2, "shrinkB": 2}
+    look = {"arrowstyle": "-|>", "mutation_scale": 14, "color": color, "lw": 1.3}
+    axes.add_patch(FancyArrowPatch(*to_data([tail + aside * left, head + aside * left]), **boxes, **look))
     if label is not None:
         text = axes.text(0, 0, label, ha="center", va="center", fontsize=9.5, color=color, weight="bold")
-        away = 3 + np.abs(left) @ text.get_window_extent().size / 2
+        away = aside + 3 + np.abs(left) @ text.get_window_extent().size / 2
         text.set_position(to_data((tail + head) / 2 + away * left))
-
-
-def _way_out(box, way, aside):
-    """Where a line that passes the middle of a box this far aside is 3 pixels outside of it."""
-    to_edge = (box.size / 2 - aside * np.sign(way)) / np.maximum(np.abs(way), 1e-9)
-    return (box.p0 + box.p1) / 2 + aside + way * (to_edge.min() + 3)
 
 
 def _check(right, message):
@@ -421,12 +378,13 @@ def _check(right, message):
         raise ValueError(message)
 
 
-def _list(name, values, least, most=None):
-    """``values`` as a list of ``least`` to ``most`` entries; of exactly ``least`` when there is no ``most``."""
+def _list(name, values, count=None, least=1):
+    """``values`` as a list of ``count`` entries or, if that is left open, of ``least`` or more."""
     _check(np.iterable(values), f"{name}={values!r} must be a list")
-    values, most = list(values), least if most is None else most
-    rule = f"{least}" if least == most else f"{least} to {most}"
-    _check(least <= len(values) <= most, f"{name} holds {len(values)}: it must hold {rule}")
+    values = list(values)
+    right = len(values) >= least if count is None else len(values) == count
+    rule = f"{least} or more" if count is None else count
+    _check(right, f"{name} holds {len(values)}: it must hold {rule}")
     return values
 
 
@@ -451,23 +409,12 @@ def _table(name, value):
     return array
 
 
-def _convolution(image, kernel, output, stride=1):
-    """The three arrays, once it is known that they belong together."""
-    image, kernel, output = _table("image", image), _table("kernel", kernel), _table("output", output)
-    sides = zip(image.shape, kernel.shape, strict=True)
-    shape = tuple(conv_output_size(size, length, stride=stride) for size, length in sides)
-    rule = f"it must be {shape}, one number for each window"
-    _check(output.shape == shape, f"output has shape {output.shape}: {rule}")
-    return image, kernel, output
-
-
 def _picture(value):
     """A picture as (height, width) or, in colour, (height, width, 3)."""
     array = np.squeeze(as_array("pictures", value))
     colour = array.ndim == 3 and array.shape[-1] == 3
     rule = "it must be (height, width), (height, width, 1) or, in colour, (height, width, 3)"
     _check(array.size and (array.ndim == 2 or colour), f"pictures holds the shape {np.shape(value)}: {rule}")
-    _check(not np.isinf(array).any(), "pictures holds inf: pixels must be finite; nan stays blank")
     outside = (array < 0) | (array > (1 if array.dtype.kind == "f" else 255))
     rule = "colours must be integers from 0 to 255 or floats from 0 to 1"
     _check(not (colour and outside.any()), f"pictures holds {array[outside][:1]}: {rule}")

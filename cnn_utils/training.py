@@ -1,33 +1,15 @@
-"""The few lines that every training cell shares: a validation split, the learning rate, what to watch."""
+"""The few lines that every training cell shares: the learning rate, and what to watch."""
 
 import math
 import numbers
 import re
 import time
-from pathlib import Path
 
 import numpy as np
 
 import cnn_utils
-from cnn_utils import graphs, keras, tf
+from cnn_utils import graphs, keras
 from cnn_utils.arithmetic import whole_number
-
-
-def split(x, y, held_out, *, seed=0):
-    """Shuffle and hold ``held_out`` examples out for validation: ``((x_train, y_train), (x_val, y_val))``.
-
-    Raises ValueError if ``x`` and ``y`` differ in length, or if either part would be empty.
-
-    >>> (x_train, y_train), (x_val, y_val) = split(np.arange(5), np.arange(5) ** 2, 2)
-    >>> len(x_train), len(x_val), bool((y_val == x_val**2).all())
-    (3, 2, True)
-    """
-    x, y = _examples(x, y)
-    if whole_number("held_out", held_out) >= len(x):
-        raise ValueError(f"held_out={held_out} leaves nothing to train on: there are {len(x)} examples")
-    order = np.random.default_rng(seed).permutation(len(x))
-    train, validation = order[held_out:], order[:held_out]
-    return (x[train], y[train]), (x[validation], y[validation])
 
 
 def one_cycle(peak, steps, *, warmup=0.3):
@@ -89,86 +71,72 @@ class Progress(keras.callbacks.Callback):
     Use it with ``fit(..., verbose=0, callbacks=[Progress()])``.
     """
 
-    def on_train_begin(self, logs=None):
-        self.lines, self.display = [], None
-        if cnn_utils.jupyter():
-            from IPython.display import display
-
-            self.display = display({"text/plain": ""}, raw=True, display_id=True)  # it can change
-
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch, self.began, self.shown = epoch + 1, time.perf_counter(), 0.0
+        self.epoch, self.began, self.shown, self.width = epoch + 1, time.perf_counter(), 0.0, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.display and time.perf_counter() - self.shown > 0.2:  # five times a second
-            self.shown = time.perf_counter()
-            self._show(self._line(logs, f"batch {_batches(self, batch)}/{self.params['steps'] or '?'}"))
+        if cnn_utils.watched() and time.perf_counter() - self.shown > 0.2:  # five times a second
+            self.shown, steps = time.perf_counter(), self.params["steps"] or math.inf
+            done = min(batch + 1, steps)  # Keras counts on to the end of several steps at once
+            self._print(logs, f"batch {done}/{self.params['steps'] or '?'}", end="\r")  # to be written over
 
     def on_epoch_end(self, epoch, logs=None):
-        self.lines.append(self._line(logs))
-        if self.display:
-            self._show()
-        else:
-            print(self.lines[-1], flush=True)
+        self._print(logs)
 
-    def _line(self, logs, *parts):
+    def _print(self, logs, *parts, end="\n"):
         for name in sorted(logs, key=lambda name: (name.startswith("val_"), not name.endswith("loss"))):
             values = " ".join(f"{value:.3f}" for value in np.ravel(logs[name]))
             parts = (*parts, re.sub("^val_", "validation ", name) + f" {values}")
-        seconds = f"{time.perf_counter() - self.began:.0f} s"
-        return " · ".join([f"epoch {self.epoch}/{self.params['epochs']}", *parts, seconds])
-
-    def _show(self, *current):
-        self.display.update({"text/plain": "\n".join([*self.lines, *current])}, raw=True)
+        parts = (*parts, f"{time.perf_counter() - self.began:.0f} s")
+        line = " · ".join([f"epoch {self.epoch}/{self.params['epochs']}", *parts]).ljust(self.width)
+        self.width = len(line) if end == "\r" else 0
+        print(line, end=end, flush=True)
 
 
 class StepHistory(keras.callbacks.Callback):
-    """Record loss and metrics of every batch, and of the validation set after every epoch or more often.
+    """Record loss and metrics of every batch, and of the examples ``x`` and ``y`` after every epoch or more often.
 
     ``StepHistory(x, y, every=100)`` evaluates the model on these examples after every 100 batches and each epoch,
-    and leaves training as it is; without examples it records what `fit` finds with its ``validation_data``.
-    ``train`` and ``validation`` are lists by name, such as ``"loss"``; under ``"step"`` the batches seen.
+    and leaves training as it is. ``train`` and ``validation`` are lists by name, such as ``"loss"``; under
+    ``"step"`` the batches seen.
 
     Keras keeps sums since the epoch began; a batch's own value is what it added. What is no mean (F1 score, AUC)
-    has no such value: it is recorded for validation only. With ``steps_per_execution=50``, as in `quick_fit`, a
-    value is the mean of fifty batches. Raises ValueError for unequal lengths, or ``every`` without examples.
+    has no such value: it is recorded for validation only. Raises ValueError for unequal lengths; when training
+    begins, if ``steps_per_execution`` hides single batches, as in `quick_fit`.
     """
 
-    def __init__(self, x=None, y=None, *, every=None):
+    def __init__(self, x, y, *, every=None):
         super().__init__()
-        self.examples = None if x is None and y is None else _examples(x, y)
+        if isinstance(y, dict):  # of several outputs, by name
+            self.examples = x, {name: _examples(x, labels)[1] for name, labels in y.items()}
+        else:
+            self.examples = _examples(x, y)
         self.every = math.inf if every is None else whole_number("every", every)
-        if every is not None and self.examples is None:
-            raise ValueError(f"every={every} needs examples to evaluate: StepHistory(x, y, every={every})")
         self.train, self.validation = {"step": []}, {"step": []}
 
     def on_train_begin(self, logs=None):
         self.train, self.validation, self.steps, self._means = {"step": []}, {"step": []}, 0, None
-        if self.model.steps_per_execution > 1 and not self.params["steps"]:
-            rule = "compile with steps_per_execution=1, or give fit steps_per_epoch"
-            raise ValueError(f"batches of data of unknown length cannot be counted: {rule}")
+        if self.model.steps_per_execution > 1:
+            have = f"steps_per_execution={self.model.steps_per_execution}"
+            raise ValueError(f"{have} must be 1 (see compile): StepHistory records single batches")
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._before, self._sums = self.steps, {}
+        self._sums = {}
 
     def on_train_batch_end(self, batch, logs=None):
         self._means = self._means or _means(self.model)
-        earlier, self.steps = self.steps, self._before + _batches(self, batch)
-        values = {}
+        self.steps, values = self.steps + 1, {}
         for name, metric in self._means.items():
             sums = np.array([metric.total, metric.count], "float64")
             total, count = sums - self._sums.get(name, 0)
             values[name] = float(total / count) if count else math.nan
             self._sums[name] = sums
         self._record(self.train, values)
-        if self.steps // self.every > earlier // self.every:
+        if self.steps % self.every == 0:
             self._evaluate()
 
     def on_epoch_end(self, epoch, logs=None):
-        values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-        if self.examples is None and values:
-            self._record(self.validation, values)
-        elif self.examples and self.validation["step"][-1:] != [self.steps]:
+        if self.validation["step"][-1:] != [self.steps]:
             self._evaluate()
 
     def curves(self, name, *, window=25):
@@ -178,10 +146,8 @@ class StepHistory(keras.callbacks.Callback):
         """
         window, lines = whole_number("window", window), {}
         if name in self.train:
-            steps, values = np.array(self.train["step"]), np.array(self.train[name])
-            batches = np.diff(steps, prepend=0)  # behind each value
-            parts = ((step - window < steps) & (steps <= step) for step in steps)
-            means = [np.average(values[part], weights=batches[part]) for part in parts]
+            ends = range(1, len(self.train[name]) + 1)
+            means = [np.mean(self.train[name][max(0, end - window) : end]) for end in ends]
             lines["training"] = (self.train["step"], means)
         if name in self.validation:
             lines["validation"] = (self.validation["step"], self.validation[name])
@@ -204,27 +170,19 @@ class StepHistory(keras.callbacks.Callback):
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Write what TensorBoard shows: scalars of training and validation, the network's graph, and images.
+    """Write what TensorBoard shows: scalars of training and validation, and the network's graph.
 
     Keras' own callback writes a graph on which the Graphs tab fails (tensorboard issue 7006); this one writes
-    those of `graphs.write_model_graph`. ``log_dir`` is best a fresh one from `graphs.log_directory`; ``images``
-    are (batch, height, width, channels), uint8 or floats from 0 to 1; ``histogram_freq`` is the number of epochs
-    between histograms of the weights, 0 for none.
-
-    Raises ValueError if ``images`` are others; when training begins, if the model has no graph of layers.
+    those of `graphs.write_model_graph`. ``log_dir`` is best a fresh one from `graphs.log_directory`;
+    ``histogram_freq`` is the number of epochs between histograms of the weights, 0 for none. Raises ValueError
+    when training begins, if the model has no graph of layers.
     """
 
-    def __init__(self, log_dir, *, images=None, histogram_freq=0):
+    def __init__(self, log_dir, *, histogram_freq=0):
         super().__init__(str(log_dir), write_graph=False, histogram_freq=histogram_freq)
-        self.images = None if images is None else _pictures(images)
 
     def on_train_begin(self, logs=None):
         graphs.write_model_graph(self.model, self.log_dir)
-        if self.images is not None:
-            writer = tf.summary.create_file_writer(str(Path(self.log_dir) / "images"))
-            with writer.as_default():
-                tf.summary.image("images", self.images, step=0, max_outputs=len(self.images))
-            writer.close()
         super().on_train_begin(logs)
 
 
@@ -234,21 +192,6 @@ def _examples(x, y):
     if not x.ndim or x.shape[:1] != y.shape[:1]:
         raise ValueError(f"y has shape {y.shape}, x has {x.shape}: give one label for each example of x")
     return x, y
-
-
-def _pictures(images):
-    images = np.asarray(images)
-    if images.ndim == 4 and images.size and images.shape[3] in (1, 3, 4):
-        scaled = images.dtype.kind == "f" and 0 <= images.min() <= images.max() <= 1
-        if scaled or images.dtype == np.uint8:
-            return images
-    rule = "give (batch, height, width, 1, 3 or 4 channels), uint8 or floats from 0 to 1"
-    raise ValueError(f"images are {images.dtype} of shape {images.shape}: {rule}")
-
-
-def _batches(callback, batch):
-    """Batches of this epoch so far. Keras counts on to the end of an execution that was cut short."""
-    return min(batch + 1, callback.params["steps"] or math.inf)
 
 
 def _means(model):

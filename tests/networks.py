@@ -24,7 +24,6 @@ def randomised(model, seed=0, positive=False):
 def branching(dtype="float32"):
     """Maps, with branches that are added and concatenated; ends in a softmax."""
     x = image = L.Input((12, 12, 2), name="image")
-    x = L.Rescaling([2.0, 0.5], [-1.0, 0.0], name="rescaling", dtype=dtype)(x)
     x = L.Conv2D(4, 3, padding="same", activation="relu", name="conv", dtype=dtype)(x)
     y = L.BatchNormalization(name="batch_norm", dtype=dtype)(x)
     y = L.LeakyReLU(negative_slope=0.1, name="leaky", dtype=dtype)(y)

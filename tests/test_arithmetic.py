@@ -298,7 +298,9 @@ def test_multiply_adds_are_counted_as_tensorflow_counts_them():
     counted = tf_multiply_adds(conv, (1, 28, 20, 3), (5, 3, 3, 8))
     assert arithmetic.conv_multiply_adds((14, 10), (5, 3), 3, 8) == counted
     assert arithmetic.conv_multiply_adds(14, 5, 3, 8) == tf_multiply_adds(conv, (1, 28, 28, 3), (5, 5, 3, 8))
-    assert arithmetic.dense_multiply_adds(400, 120) == tf_multiply_adds(tf.matmul, (1, 400), (400, 120))
+    assert arithmetic.dense_parameters(400, 120, bias=False) == tf_multiply_adds(
+        tf.matmul, (1, 400), (400, 120)
+    )
 
 
 def test_multiply_adds_take_an_int_for_as_many_axes_as_the_other_has():
@@ -368,7 +370,7 @@ REFUSED = [
     (lambda: arithmetic.dense_parameters(1, 0), f"units=0 {WHOLE}"),
     (lambda: arithmetic.conv_multiply_adds(0, 5, 1, 6), f"output_size=0 {WHOLE}"),
     (lambda: arithmetic.conv_multiply_adds((9, 9), (5,), 1, 6), "kernel=(5,) must have as many axes as outp"),
-    (lambda: arithmetic.dense_multiply_adds(4, "6"), f"units='6' {WHOLE}"),
+    (lambda: arithmetic.dense_parameters(4, "6"), f"units='6' {WHOLE}"),
 ]
 
 

@@ -17,17 +17,7 @@ from tests.oracles import W_NODES
 
 
 @tf.function
-def renamed(x, y):
-    w1, w2 = tf.identity(x, name="w1"), tf.identity(y, name="w2")
-    return _w7(w1, w2)
-
-
-@tf.function
 def named(w1, w2):
-    return _w7(w1, w2)
-
-
-def _w7(w1, w2):
     w3, w4 = tf.cos(w1, name="w3"), tf.sin(w1, name="w4")
     w5, w6 = tf.multiply(w3, w4, name="w5"), tf.divide(w1, w2, name="w6")
     return tf.add(w5, w6, name="w7")
@@ -69,29 +59,18 @@ def numbered():
     return keras.Model([left, right], keras.layers.Add(name="sum")([left, right]))
 
 
-def layers_of(operation_graph):
-    """Edges between the first components of the names, read off the operations."""
-    edges = {}
-    for name, _, inputs in graphs.nodes(operation_graph):
-        layer = name.split("/")[0]
-        sources = [source.split("/")[0] for source in inputs if not source.endswith("/resource")]
-        edges.setdefault(layer, set()).update(source for source in sources if source != layer)
-    return edges
-
-
-@pytest.mark.parametrize("function", [renamed, named])
 @pytest.mark.parametrize("concrete", [False, True])
-def test_the_w_graph_has_exactly_the_nodes_w1_to_w7(function, concrete, tmp_path):
+def test_the_w_graph_has_exactly_the_nodes_w1_to_w7(concrete, tmp_path):
     if concrete:
         scalar = tf.TensorSpec((), tf.float32)
-        graphs.write_function_graph(function.get_concrete_function(scalar, scalar), tmp_path)
+        graphs.write_function_graph(named.get_concrete_function(scalar, scalar), tmp_path)
     else:
-        graphs.write_function_graph(function, tmp_path, 2.0, 3.0)
+        graphs.write_function_graph(named, tmp_path, 2.0, 3.0)
     assert graphs.nodes(graphs.read_graph(tmp_path)) == W_NODES
 
 
 def test_a_graph_read_back_still_computes_the_function(tmp_path):
-    graphs.write_function_graph(renamed, tmp_path, 2.0, 3.0)
+    graphs.write_function_graph(named, tmp_path, 2.0, 3.0)
     graph = graphs.read_graph(tmp_path)
     imported = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
     w7 = imported.prune(["w1:0", "w2:0"], "w7:0")
@@ -162,22 +141,6 @@ def test_layers_appear_in_order_with_shapes_and_parameters():
         assert node.attr["output_shape"].s.decode() == str(tuple(layer.output.shape)).replace("None", "?")
 
 
-def test_operations_stand_inside_their_layers_without_keras_numbers():
-    names = [name for name, _, _ in graphs.nodes(graphs.model_graph(sequential(), "operations"))]
-    layers = list(dict.fromkeys(name.split("/")[0] for name in names))
-    assert layers == ["input", "conv2d", "conv2d_1", "norm", "flatten", "logits"]  # drop does nothing here
-    assert {"conv2d/convolution", "conv2d/Relu", "conv2d_1/BiasAdd", "logits/MatMul"} <= set(names)
-
-
-@pytest.mark.parametrize("build", [models.lenet5, two_branches, numbered])
-def test_both_views_agree_on_how_layers_are_connected(build):
-    model = build()
-    operations = layers_of(graphs.model_graph(model, "operations"))
-    for name, _, inputs in graphs.nodes(graphs.model_graph(model)):
-        assert operations.pop(name) == set(inputs)
-    assert not operations
-
-
 def test_a_shared_layer_appears_once_per_use_and_its_parameters_count_once():
     model = two_branches()
     graph = graphs.model_graph(model)
@@ -188,18 +151,15 @@ def test_a_shared_layer_appears_once_per_use_and_its_parameters_count_once():
     assert sum(node.attr["parameters"].i for node in graph.node) == model.count_params()
 
 
-def test_a_model_inside_a_model_keeps_its_layers():
-    names = [name for name, _, _ in graphs.nodes(graphs.model_graph(nested(), "operations"))]
-    assert {"inner/dense1/MatMul", "inner_2/dense1/MatMul"} <= set(names)
+def test_a_model_inside_a_model_is_one_node_for_each_use():
     layers = {name: inputs for name, _, inputs in graphs.nodes(graphs.model_graph(nested()))}
     assert layers["inner"] == ("x",) and layers["inner_2"] == ("inner",)
 
 
-@pytest.mark.parametrize("build", [sequential, two_branches, nested])
-@pytest.mark.parametrize("view", ["layers", "operations"])
-def test_names_are_unique_and_every_input_exists_before_it_is_used(build, view):
+@pytest.mark.parametrize("build", [sequential, two_branches, nested, numbered])
+def test_names_are_unique_and_every_input_exists_before_it_is_used(build):
     seen = set()
-    for name, _, inputs in graphs.nodes(graphs.model_graph(build(), view)):
+    for name, _, inputs in graphs.nodes(graphs.model_graph(build())):
         assert name not in seen
         assert set(inputs) <= seen
         seen.add(name)
@@ -208,16 +168,15 @@ def test_names_are_unique_and_every_input_exists_before_it_is_used(build, view):
 def test_drawing_a_model_leaves_its_layers_as_they_were():
     model = models.lenet5()
     before = model.get_layer("conv1").output, len(model.variables)
-    graphs.model_graph(model), graphs.model_graph(model, "operations")
+    graphs.model_graph(model)
     assert (model.get_layer("conv1").output, len(model.variables)) == before
 
 
-def test_each_view_is_a_run_and_tensorboard_opens_on_the_layers(tmp_path):
+def test_a_model_s_graph_is_a_run_of_its_own_on_which_tensorboard_opens(tmp_path):
     graphs.write_model_graph(models.lenet5(), tmp_path)
-    assert sorted(run.name for run in tmp_path.iterdir()) == ["layers", "operations"]
-    assert all(len(list(run.iterdir())) == 1 for run in tmp_path.iterdir())
-    assert graphs.read_graph(tmp_path) == graphs.read_graph(tmp_path / "layers")
-    assert "conv1/Relu" in [name for name, _, _ in graphs.nodes(graphs.read_graph(tmp_path / "operations"))]
+    (run,) = tmp_path.iterdir()
+    assert run.name == "layers" and len(list(run.iterdir())) == 1
+    assert graphs.read_graph(tmp_path) == graphs.read_graph(run)
 
 
 def test_the_newest_of_several_graphs_is_read(tmp_path):
@@ -267,12 +226,10 @@ def test_a_model_without_a_graph_of_layers_is_refused_and_nothing_is_written(mod
 
 
 def test_other_bad_input_is_refused_by_name(tmp_path):
-    with pytest.raises(ValueError, match="view='both' is not known"):
-        graphs.model_graph(models.lenet5(), "both")
     with pytest.raises(ValueError, match="^function=.*decorate a Python function with @tf.function"):
         graphs.write_function_graph(lambda x: x, tmp_path / "runs", 1.0)
     with pytest.raises(ValueError, match="^examples=.*one for each argument"):
-        graphs.write_function_graph(renamed, tmp_path / "runs", 1.0)
+        graphs.write_function_graph(named, tmp_path / "runs", 1.0)
     assert not (tmp_path / "runs").exists()
     with pytest.raises(ValueError, match="^log_dir=.*has no graph"):
         graphs.read_graph(tmp_path / "runs")

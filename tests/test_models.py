@@ -72,8 +72,8 @@ def test_lenet5_predicts_the_same_after_saving_and_loading(tmp_path):
     [
         ({"input_shape": (28, 28)}, r"input_shape=\(28, 28\) must be \(height, width, channels\)"),
         ({"input_shape": 28}, r"input_shape=28 must be \(height, width, channels\)"),
-        ({"input_shape": (11, 28, 1)}, "input_shape height=11 must be 12 or more"),
-        ({"input_shape": (28, 11, 1)}, "input_shape width=11 must be 12 or more"),
+        ({"input_shape": (11, 28, 1)}, r"input_shape=\(11, 28\) must be 12 high and wide, or more"),
+        ({"input_shape": (28, 11, 1)}, r"input_shape=\(28, 11\) must be 12 high and wide, or more"),
         ({"input_shape": (28, 28, 0)}, "input_shape channels=0 must be"),
         ({"classes": 0}, "classes=0 must be"),
         ({"filters": (6, 0)}, r"filters=\(6, 0\) must be"),
@@ -109,7 +109,7 @@ def test_quicknet_keeps_weights_and_logits_in_float32_whatever_it_computes_with(
 
 def test_the_smallest_image_that_quicknet_takes_leaves_one_pixel():
     assert models.quicknet((16, 16, 1)).get_layer("pool2").output.shape == (None, 1, 1, 32)
-    with pytest.raises(ValueError, match="input_shape height=15 must be 16 or more"):
+    with pytest.raises(ValueError, match=r"input_shape=\(15, 16\) must be 16 high and wide, or more"):
         models.quicknet((15, 16, 1))
 
 

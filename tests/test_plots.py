@@ -40,26 +40,22 @@ def test_a_grid_never_shows_a_negative_zero():
     assert numbers(axes) == ["0.00", "0.50"]
 
 
-def test_a_step_outlines_the_window_and_leaves_later_outputs_blank():
-    output = np.full((4, 4), 6)
-    _, (image, _, products, result) = plots.convolution_step(IMAGE, KERNEL, 1, 2, output)
-    (window,) = outlines(image)
-    assert window.get_xy() == (1.5, 0.5)
-    assert (window.get_width(), window.get_height()) == (2, 2)
-    assert numbers(products)[:4] == [str(value) for value in (IMAGE[1:3, 2:4] * KERNEL).ravel()]
-    assert len(numbers(result)) == 1 * 4 + 2 + 1
-
-
-def test_a_filmstrip_has_a_frame_for_each_output_with_its_sum():
-    output = np.arange(4).reshape(2, 2)
-    _, frames = plots.filmstrip(IMAGE, np.ones((3, 3)), output, stride=2)
-    assert [axes.get_title() for axes in frames.flat] == ["sum 0", "sum 1", "sum 2", "sum 3"]
-    assert [outlines(axes)[0].get_xy() for axes in frames.flat] == [
+def test_grids_stand_in_rows_with_their_marks_and_what_is_not_finite_stays_blank():
+    places = list(np.ndindex(2, 2))
+    marks = [[(2 * row, 2 * column, 3, 3)] for row, column in places]
+    arrays, titles = [IMAGE, IMAGE, [[1, np.nan]], IMAGE], [f"sum {place}" for place in range(4)]
+    _, frames = plots.grids(arrays, titles, marks=marks, columns=3)
+    assert [axes.get_title() for axes in frames] == titles
+    assert len({axes.get_position().y0 for axes in frames[:2]}) == 1
+    assert frames[3].get_position().y0 < frames[0].get_position().y0
+    assert frames[3].get_position().x0 == pytest.approx(frames[0].get_position().x0)
+    assert [outlines(axes)[0].get_xy() for axes in frames] == [
         (-0.5, -0.5),
         (1.5, -0.5),
         (-0.5, 1.5),
         (1.5, 1.5),
     ]
+    assert numbers(frames[2]) == ["1"]
 
 
 @pytest.mark.parametrize(
@@ -103,17 +99,18 @@ def test_colour_pictures_show_their_own_colours_beside_grayscale_ones():
     assert frames.flat[2].images[0].get_clim() == (-33, 33)
 
 
-def test_a_pixel_that_is_nan_stays_blank():
-    picture = np.array([[np.nan, 2.0], [5.0, -3.0]])
+def test_a_pixel_that_is_not_finite_stays_blank():
+    picture = np.array([[np.nan, 2.0, np.inf], [5.0, -3.0, -np.inf]])
     _, frames = plots.images([picture, picture], signed=[False, True])
-    assert [axes.images[0].get_array().mask.sum() for axes in frames.flat] == [1, 1]
+    assert [axes.images[0].get_array().mask.sum() for axes in frames.flat] == [3, 3]
     assert [axes.images[0].get_clim() for axes in frames.flat] == [(-3, 5), (-5, 5)]
 
 
 def test_a_matrix_labels_its_cells_but_not_the_zeros():
-    _, axes = plots.matrix(np.array([[5, 0], [2, 7]]), numbers=True, row_labels="ab", column_labels="cd")
+    values = np.array([[5, 0, np.nan], [2, 7, -np.inf]])
+    _, axes = plots.matrix(values, numbers=True, row_labels="ab", column_labels="cde")
     assert numbers(axes) == ["5", "2", "7"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["c", "d"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["c", "d", "e"]
 
 
 def test_curves_draws_each_line_under_its_name():
@@ -197,9 +194,8 @@ def test_colours_survive_in_grey():
 
 # Bad input.
 
-grids, step, film = plots.grids, plots.convolution_step, plots.filmstrip
-images, curves = plots.images, plots.curves
-OUTPUT, PICTURE, LINE = np.zeros((4, 4)), np.ones((4, 4)), {"a": ([0, 1], [1, 2])}
+grids, images, curves = plots.grids, plots.images, plots.curves
+PICTURE, LINE = np.ones((4, 4)), {"a": ([0, 1], [1, 2])}
 NODES = [("a", "Input", ()), ("b", "Cos", ("a",))]
 
 
@@ -209,13 +205,11 @@ def descent(cost=lambda a, b: a**2 + b**2 + 1, path=((0, 1),), xlim=(-1, 1)):
 
 REFUSED = [
     (lambda: grids(5), "arrays=5 must be a list"),
-    (lambda: grids([]), "arrays holds 0: it must hold 1 to 48"),
+    (lambda: grids([]), "arrays holds 0: it must hold 1 or more"),
     (lambda: grids([[]]), "arrays has shape (1, 0): it must be (rows, columns) or (columns,), not empty"),
     (lambda: grids([[[1, 2], [3]]]), "arrays is ragged"),
     (lambda: grids(["digit"]), "arrays holds <U5: it must hold real numbers"),
     (lambda: grids([np.zeros((2, 2, 2))]), "arrays has shape (2, 2, 2): it must be (rows, columns)"),
-    (lambda: grids([np.zeros((4, 20))] * 3), "arrays are 4 by 60 cells together: numbers have room in 48"),
-    (lambda: grids([np.zeros((99, 2))]), "arrays are 99 by 2 cells together"),
     (lambda: grids([IMAGE], roles="inptu"), "role='inptu' must be one of input, highlight, output, kernel"),
     (lambda: grids([IMAGE], roles=[["input"]]), "role=['input'] must be one of"),
     (lambda: grids([IMAGE], roles=["input", "kernel"]), "roles holds 2: it must hold 1"),
@@ -224,25 +218,14 @@ REFUSED = [
     (lambda: grids([IMAGE] * 2, marks=[[]]), "marks holds 1: it must hold 2"),
     (lambda: grids([IMAGE], marks=[[(0, 0, 2)]]), "marks holds 3: it must hold 4"),
     (lambda: grids([IMAGE], between=["="]), "between holds 1: it must hold 0"),
-    (lambda: step(IMAGE, KERNEL, -1, 0, OUTPUT), "row=-1, column=0 must be a place in the output, (4, 4)"),
-    (lambda: step(IMAGE, KERNEL, 0, 0.5, OUTPUT), "row=0, column=0.5 must be a place in the output"),
-    (lambda: step(IMAGE, KERNEL, 4, 0, OUTPUT), "row=4, column=0 must be a place in the output"),
-    (lambda: step(IMAGE, KERNEL, 0, 0, IMAGE), "output has shape (5, 5): it must be (4, 4), one number"),
-    (lambda: step(KERNEL, IMAGE, 0, 0, OUTPUT), "kernel=5 does not fit: the input is 2 wide"),
-    (lambda: step(IMAGE[None], KERNEL, 0, 0, OUTPUT), "image has shape (1, 5, 5)"),
-    (lambda: film(IMAGE, KERNEL, OUTPUT, stride=0), "stride=0 must be a whole number, 1 or more"),
-    (lambda: film(IMAGE, KERNEL, OUTPUT, stride=2), "output has shape (4, 4): it must be (2, 2)"),
-    (lambda: film(np.eye(9), KERNEL, np.eye(8)), "output has shape (8, 8): a filmstrip has room for 36"),
+    (lambda: grids([IMAGE], columns=0), "columns=0 must be a whole number, 1 or more"),
     (lambda: plots.windows(5, 7), "kernel=7 does not fit: the input is 5 wide"),
     (lambda: plots.windows(-5, 3), "size=-5 must be a whole number, 1 or more"),
     (lambda: plots.windows(5, 3, padding=-1), 'padding=-1 must be "valid", "same"'),
     (lambda: plots.windows(3, 3, padding=4, transposed=True), "padding=4 takes away too much"),
-    (lambda: plots.windows(1000, 3), "size=1000 with its padding is too wide: 64 pixels have room"),
     (lambda: images(PICTURE), "pictures holds the shape (4,): it must be (height, width)"),
-    (lambda: images([]), "pictures holds 0: it must hold 1 to 400"),
-    (lambda: images([PICTURE] * 401), "pictures holds 401"),
+    (lambda: images([]), "pictures holds 0: it must hold 1 or more"),
     (lambda: images([np.ones((2, 4, 4, 3))]), "pictures holds the shape (2, 4, 4, 3)"),
-    (lambda: images([PICTURE * np.inf]), "pixels must be finite; nan stays blank"),
     (
         lambda: images([np.full((4, 4, 3), 1.5)]),
         "pictures holds [1.5]: colours must be integers from 0 to 255",
@@ -251,7 +234,6 @@ REFUSED = [
     (lambda: images([PICTURE], signed=[True, False]), "signed holds 2: it must hold 1"),
     (lambda: images([PICTURE], columns=0), "columns=0 must be a whole number, 1 or more"),
     (lambda: plots.matrix([IMAGE]), "values has shape (1, 5, 5): it must be (rows, columns)"),
-    (lambda: plots.matrix([[1, np.nan]]), "values holds nan or inf: every cell must be a finite number"),
     (lambda: plots.matrix(IMAGE, row_labels="abc"), "does not match the number of labels (3)"),
     (lambda: plots.matrix(IMAGE, role="loss"), "role='loss' must be one of"),
     (lambda: curves([1, 2]), "lines must be a dict of name to (x, y), and not empty"),
@@ -276,7 +258,7 @@ REFUSED = [
     ),
     (lambda: descent(cost=lambda a, b: 1.0), "cost must give a finite number for each pair of parameters"),
     (lambda: descent(xlim=1), "xlim=1 must be a list"),
-    (lambda: plots.graph([]), "nodes holds 0: it must hold 1 to 200"),
+    (lambda: plots.graph([]), "nodes holds 0: it must hold 1 or more"),
     (lambda: plots.graph([("a", "Input")]), "nodes holds 2: it must hold 3"),
     (lambda: plots.graph(NODES[1:]), "nodes: 'b' reads 'a', which must come before it"),
     (lambda: plots.graph(NODES[:1] * 2), "nodes: 'a' must stand there once"),

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorflow import io, make_ndarray
+from tensorflow import make_ndarray
 
+import cnn_utils
 from cnn_utils import datasets, graphs, keras, models, tf, training
 
 
@@ -90,45 +91,6 @@ class TestQuickFit:
             training.quick_fit(models.quicknet((16, 16, 1), 3), **arguments)
 
 
-class TestSplit:
-    def test_every_example_is_in_exactly_one_part_with_its_own_label(self):
-        x = np.arange(50)
-        (x_train, y_train), (x_val, y_val) = training.split(x, -x, 12)
-        assert len(x_val) == 12
-        assert sorted([*x_train, *x_val]) == list(range(50))
-        assert (y_train == -x_train).all() and (y_val == -x_val).all()
-
-    def test_shuffles_and_repeats_with_the_seed(self):
-        x = np.arange(1000)
-        (first, _), _ = training.split(x, x, 300)
-        assert abs(first.mean() - x.mean()) < 30 and (first != np.sort(first)).any()
-        assert (first == training.split(x, x, 300)[0][0]).all()
-        assert (first != training.split(x, x, 300, seed=1)[0][0]).any()
-
-    def test_takes_lists(self):
-        (x_train, y_train), (x_val, y_val) = training.split([[1, 2], [3, 4], [5, 6]], ["a", "b", "c"], 1)
-        assert len(x_train) == 2 and sorted([*y_train, *y_val]) == ["a", "b", "c"]
-        assert all("abc"[row[0] // 2] == name for row, name in zip(x_train, y_train, strict=True))
-
-    @pytest.mark.parametrize("x", [3, None, "images", [[1], [1, 2]]])
-    def test_refuses_what_is_no_array(self, x):
-        with pytest.raises(ValueError, match="give one label for each example of x|inhomogeneous shape"):
-            training.split(x, [0, 1], 1)
-
-    @pytest.mark.parametrize(
-        ("lengths", "held_out", "message"),
-        [
-            ((5, 4), 1, r"y has shape \(4,\), x has \(5,\): give one label"),
-            ((5, 5), 5, "held_out=5 leaves nothing"),
-            ((5, 5), 0, "held_out=0 must be"),
-            ((5, 5), 0.2, "held_out=0.2 must be"),
-        ],
-    )
-    def test_names_what_cannot_be_split(self, lengths, held_out, message):
-        with pytest.raises(ValueError, match=message):
-            training.split(np.arange(lengths[0]), np.arange(lengths[1]), held_out)
-
-
 class TestOneCycle:
     @pytest.mark.parametrize(
         ("peak", "steps", "warmup"), [(0.01, 100, 0.3), (3.0, 7, 0.5), (1e-3, 1720, 0.1)]
@@ -203,33 +165,30 @@ class TestProgress:
         )
         assert capsys.readouterr().out == f"{line}\n"
 
-    def test_updates_one_output_in_jupyter_at_most_five_times_a_second(self, monkeypatch, capsys):
-        shown, clock = [], [100.0]
-
-        class Display:
-            def update(self, bundle, raw):
-                assert raw and list(bundle) == ["text/plain"]
-                shown.append(bundle["text/plain"])
-
+    def test_a_watched_line_is_written_over_at_most_five_times_a_second(self, monkeypatch, capsys):
+        clock = [100.0]
         monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(cnn_utils, "watched", lambda: True)
         progress = training.Progress()
         progress.set_params({"epochs": 2, "steps": 100})
         progress.on_train_begin()
-        progress.display = Display()
         for epoch in range(2):
             progress.on_epoch_begin(epoch)
             for batch in range(100):
                 clock[0] += 0.011
                 progress.on_train_batch_end(batch, {"loss": 1.0})
             progress.on_epoch_end(epoch, {"loss": 0.5})
-        assert capsys.readouterr().out == ""
-        assert shown[-1].splitlines() == ["epoch 1/2 · loss 0.500 · 1 s", "epoch 2/2 · loss 0.500 · 1 s"]
-        assert 8 <= len(shown) <= 2 * (1.1 / 0.2 + 2)
-        assert all(text.count("batch") <= 1 for text in shown)
-        assert shown[0] == "epoch 1/2 · batch 1/100 · loss 1.000 · 0 s"
+        first, second, rest = capsys.readouterr().out.split("\n")
+        assert rest == ""
+        for epoch, line in enumerate((first, second), start=1):
+            *live, last = line.split("\r")
+            assert last.rstrip() == f"epoch {epoch}/2 · loss 0.500 · 1 s"
+            assert live[0] == f"epoch {epoch}/2 · batch 1/100 · loss 1.000 · 0 s"
+            assert 4 <= len(live) <= 1.1 / 0.2 + 1
+            assert sorted(map(len, [*live, last])) == [*map(len, [*live, last])]  # nothing shows behind
         clock[0] += 1
         progress.on_train_batch_end(109, {"loss": 1.0})  # ten steps at once, as Keras counts them
-        assert "batch 100/100" in shown[-1]
+        assert "batch 100/100" in capsys.readouterr().out
 
 
 def alone(model, x, y, sizes):
@@ -240,44 +199,42 @@ def alone(model, x, y, sizes):
 
 
 class TestStepHistory:
-    @pytest.mark.parametrize(
-        ("at_once", "sizes", "steps", "evaluated"),
-        [
-            (1, (16, 16, 16, 2), (1, 2, 3, 4), [2, 4, 6, 8]),
-            (3, (48, 2), (3, 4), [3, 4, 7, 8]),
-        ],
-    )
-    def test_records_each_execution_as_evaluating_its_examples_alone_does(
-        self, at_once, sizes, steps, evaluated
-    ):
+    def test_records_each_batch_as_evaluating_its_examples_alone_does(self):
         x, y = data(50)
         model, history = tiny(), training.StepHistory(x[:16], y[:16], every=2)
-        model.compile(
-            keras.optimizers.SGD(0.0), model.loss, metrics=["accuracy"], steps_per_execution=at_once
-        )
+        model.compile(keras.optimizers.SGD(0.0), model.loss, metrics=["accuracy"])
         model.fit(x, y, batch_size=16, epochs=2, verbose=0, shuffle=False, callbacks=[history])
-        assert history.train["step"] == [*steps, *(4 + step for step in steps)]
-        expected = alone(model, x, y, sizes)
+        assert history.train["step"] == [1, 2, 3, 4, 5, 6, 7, 8]
+        expected = alone(model, x, y, (16, 16, 16, 2))
         for name in ("loss", "accuracy"):
             values = [found[name] for found in expected]
             np.testing.assert_allclose(history.train[name], 2 * values, atol=1e-5)
-            assert len(sizes) == 1 or np.ptp(values) > 1e-3  # or the order would not matter
-        assert history.validation["step"] == evaluated
+            assert np.ptp(values) > 1e-3  # or the order would not matter
+        assert history.validation["step"] == [2, 4, 6, 8]
+
+    def test_several_steps_at_once_are_refused(self):
+        x, y = data()
+        model = tiny()
+        model.compile("sgd", model.loss, steps_per_execution=3)
+        with pytest.raises(ValueError, match="steps_per_execution=3 must be 1 .see compile.: StepHistory"):
+            model.fit(x, y, batch_size=16, verbose=0, callbacks=[training.StepHistory(x, y)])
 
     def test_weighted_examples_count_as_keras_counts_them(self):
         x, y = data(32)
         weights = np.repeat([1.0, 0.0, 3.0, 0.0], [4, 12, 8, 8])
-        model, history = tiny(), training.StepHistory()
+        model, history = tiny(), training.StepHistory(x, y)
         model.compile(keras.optimizers.SGD(0.0), model.loss, weighted_metrics=["accuracy"])
         model.fit(x, y, sample_weight=weights, shuffle=False, batch_size=16, verbose=0, callbacks=[history])
         parts = (slice(0, 16), slice(16, 32))
         values = [model.evaluate(x[p], y[p], sample_weight=weights[p], verbose=0)[1] for p in parts]
         np.testing.assert_allclose(history.train["accuracy"], values, atol=1e-6)
 
-    def test_records_the_validation_of_those_epochs_that_had_one(self):
-        history = training.StepHistory()
-        kept = fit(tiny(), history, validation_freq=2)
-        assert history.validation == {"step": [6], "loss": kept["val_loss"], "accuracy": kept["val_accuracy"]}
+    def test_without_every_the_examples_are_evaluated_after_each_epoch(self):
+        history = training.StepHistory(*data())
+        kept = fit(tiny(), history)
+        assert history.validation["step"] == [3, 6]
+        for name in ("loss", "accuracy"):
+            assert history.validation[name] == pytest.approx(kept[f"val_{name}"], rel=1e-5)
 
     def test_validation_every_few_batches_leaves_training_bit_for_bit_as_it_is(self):
         x, y = data(72)
@@ -320,7 +277,8 @@ class TestStepHistory:
         model.compile(
             keras.optimizers.SGD(0.0), {"a": loss, "b": loss}, metrics={"a": ["accuracy"], "b": ["accuracy"]}
         )
-        history, targets = training.StepHistory(), {"a": y, "b": 2 - y}
+        targets = {"a": y, "b": 2 - y}
+        history = training.StepHistory(x, targets)
         model.fit(x, targets, batch_size=16, shuffle=False, verbose=0, callbacks=[history])
         second = {name: label[16:] for name, label in targets.items()}
         found = model.evaluate(x[16:], second, verbose=0, return_dict=True)
@@ -329,18 +287,15 @@ class TestStepHistory:
             assert history.train[name][1] == pytest.approx(value, abs=1e-5)
 
     @pytest.mark.filterwarnings("ignore:.*shuffle=True", "ignore:Your input ran out of data")
-    def test_data_of_unknown_length_are_counted_or_refused(self):
+    def test_data_of_unknown_length_are_counted(self):
         x, y = data(40)
         examples = tf.data.Dataset.from_generator(
             lambda: zip(x, y, strict=True),
             output_signature=(tf.TensorSpec((12, 12, 1)), tf.TensorSpec((), tf.int64)),
         ).batch(16)
-        model, history = tiny(), training.StepHistory()
+        model, history = tiny(), training.StepHistory(x, y)
         model.fit(examples, epochs=3, initial_epoch=1, verbose=0, callbacks=[history])
         assert history.train["step"] == [1, 2, 3, 4, 5, 6]
-        model.compile("sgd", model.loss, steps_per_execution=2)
-        with pytest.raises(ValueError, match="unknown length cannot be counted: compile with steps_per_exec"):
-            model.fit(examples, verbose=0, callbacks=[history])
 
     def test_what_was_seen_before_an_interrupt_stays_and_the_next_fit_starts_afresh(self):
         class Interrupt(keras.callbacks.Callback):
@@ -348,8 +303,8 @@ class TestStepHistory:
                 if batch == 1:
                     raise KeyboardInterrupt
 
-        model, history = tiny(), training.StepHistory()
         x, y = data()
+        model, history = tiny(), training.StepHistory(x, y)
         with pytest.raises(KeyboardInterrupt):
             model.fit(x, y, batch_size=16, verbose=0, callbacks=[history, Interrupt()])
         assert history.curves("loss")["training"][0] == [1, 2]
@@ -357,27 +312,27 @@ class TestStepHistory:
         assert history.train["step"] == [1, 2, 3, 4, 5, 6] and history.validation["step"] == [3, 6]
 
     def test_curves_are_running_means_and_validation_if_any(self):
-        history = training.StepHistory()
+        history = training.StepHistory([1], [0])
         history.train = {"step": [1, 2, 3, 4], "loss": [4.0, 2.0, 3.0, 7.0]}
         assert history.curves("loss", window=2) == {"training": ([1, 2, 3, 4], [4.0, 3.0, 2.5, 5.0])}
         history.validation = {"step": [4], "loss": [1.5]}
         assert history.curves("loss")["validation"] == ([4], [1.5])
-        history.train = {"step": [50, 60, 110], "loss": [1.0, 2.0, 3.0]}  # fifty batches, ten, fifty
-        assert history.curves("loss", window=60)["training"][1] == pytest.approx([1, 70 / 60, 170 / 60])
 
     @pytest.mark.parametrize(
         ("act", "message"),
         [
-            (lambda: training.StepHistory(every=5), r"every=5 needs examples .*StepHistory\(x, y, every=5\)"),
             (lambda: training.StepHistory([1, 2], [0, 1], every=0), "every=0 must be a whole number"),
             (lambda: training.StepHistory([1, 2], [0]), r"y has shape \(1,\), x has \(2,\)"),
-            (lambda: training.StepHistory([1, 2]), r"y has shape \(\), x has \(2,\)"),
+            (lambda: training.StepHistory([1, 2], None), r"y has shape \(\), x has \(2,\)"),
             (
-                lambda: training.StepHistory().curves("loss"),
+                lambda: training.StepHistory([1], [0]).curves("loss"),
                 r"name='loss' was not recorded: choose from \[\]",
             ),
-            (lambda: training.StepHistory().curves("step"), "name='step' was not recorded"),
-            (lambda: training.StepHistory().curves("loss", window=0), "window=0 must be a whole number"),
+            (lambda: training.StepHistory([1], [0]).curves("step"), "name='step' was not recorded"),
+            (
+                lambda: training.StepHistory([1], [0]).curves("loss", window=0),
+                "window=0 must be a whole number",
+            ),
         ],
     )
     def test_names_what_it_cannot_record_or_draw(self, act, message):
@@ -386,9 +341,8 @@ class TestStepHistory:
 
 
 class TestTensorBoard:
-    def test_writes_the_numbers_that_keras_reports_the_layers_and_every_image(self, tmp_path):
-        pictures = np.random.default_rng(0).integers(0, 256, (5, 12, 12, 1), dtype="uint8")
-        kept = fit(small(), training.TensorBoard(str(tmp_path), images=pictures, histogram_freq=1))
+    def test_writes_the_numbers_that_keras_reports_and_the_layers(self, tmp_path):
+        kept = fit(small(), training.TensorBoard(str(tmp_path), histogram_freq=1))
         for run, prefix in (("train", ""), ("validation", "val_")):
             reader = EventAccumulator(str(tmp_path / run), {"tensors": 0}).Reload()
             assert not reader.Tags()["graph"] and "keras" not in reader.Tags()["tensors"]
@@ -401,34 +355,3 @@ class TestTensorBoard:
         assert any("conv1" in tag and "histogram" in tag for tag in tags), tags
         layers = ["image", "conv1", "pool1", "conv2", "pool2", "flatten", "dense1", "dense2", "logits"]
         assert [name for name, _, _ in graphs.nodes(graphs.read_graph(tmp_path))] == layers
-        event = EventAccumulator(str(tmp_path / "images"), {"tensors": 0}).Reload().Tensors("images")[0]
-        stored = make_ndarray(event.tensor_proto)[2:]  # after width and height
-        assert len(stored) == 5
-        for png, picture in zip(stored, pictures, strict=True):
-            np.testing.assert_array_equal(io.decode_png(png), picture)
-
-    @pytest.mark.parametrize(
-        ("images", "message"),
-        [
-            (np.zeros((28, 28)), r"images are float64 of shape \(28, 28\): give \(batch, "),
-            (np.zeros((0, 28, 28, 1)), r"of shape \(0, 28, 28, 1\): give \(batch, "),
-            (np.zeros((1, 28, 28, 2)), "width, 1, 3 or 4 channels"),
-            (np.zeros((1, 4, 4, 1), bool), "images are bool of shape .* uint8 or floats from 0 to 1"),
-            (np.full((1, 4, 4, 1), 255), "images are int64 of shape"),
-            (np.full((1, 4, 4, 1), 1.5), "uint8 or floats from 0 to 1"),
-            (np.full((1, 4, 4, 1), np.nan), "uint8 or floats from 0 to 1"),
-        ],
-    )
-    def test_names_what_it_cannot_show(self, images, message, tmp_path):
-        with pytest.raises(ValueError, match=message):
-            training.TensorBoard(tmp_path, images=images)
-        assert list(tmp_path.iterdir()) == []
-
-    def test_floats_from_0_to_1_are_pictures(self, tmp_path):
-        pictures = np.linspace(0, 1, 144).reshape(1, 12, 12, 1)
-        callback = training.TensorBoard(tmp_path, images=pictures)
-        callback.set_model(tiny())
-        callback.on_train_begin()
-        event = EventAccumulator(str(tmp_path / "images"), {"tensors": 0}).Reload().Tensors("images")[0]
-        shown = io.decode_png(make_ndarray(event.tensor_proto)[2]).numpy()
-        np.testing.assert_allclose(shown / 255, pictures[0], atol=0.006)

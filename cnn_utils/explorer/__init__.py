@@ -160,8 +160,7 @@ def _batch(image, step):
     image = np.asarray(image)
     if image.dtype.kind in "iu" and (image.dtype == np.uint8 or image.max(initial=0) > 1):
         raise ValueError(
-            f"image is {image.dtype}, 0 to 255: give it as the model saw it in training, such as image / 255, "
-            'or image.astype("float32") if the model rescales it'
+            f"image is {image.dtype}, 0 to 255: give it as the model saw it in training, such as image / 255"
         )
     return inspection.as_images(image, step)
 

@@ -87,11 +87,8 @@ def steps(model) -> tuple[Step, ...]:
     A model that ends in logits gets one more step, `softmax`: not a layer of the model, but the
     probabilities a reader wants to see. A layer called twice appears twice, as `conv1` and `conv1 (2)`.
 
-    Raises
-    ------
-    ValueError
-        If the model is not a built Sequential or Functional model with one input of fixed size and
-        one output, or has a layer whose arithmetic this module does not know (the message names it).
+    Raises ValueError if the model is not a built Sequential or Functional model with one input of fixed size
+    and one output, or has a layer whose arithmetic this module does not know (the message names it).
 
     >>> from cnn_utils import models
     >>> [step.name for step in steps(models.lenet5())]
@@ -139,11 +136,8 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
     channel : which feature map; None in a vector
     values : the result of `activations(model, image)`, if it is at hand already
 
-    Raises
-    ------
-    ValueError
-        If there is no such layer or unit; or if the arithmetic does not give what the model itself gives, by
-        more than the precision of the layer explains.
+    Raises ValueError if there is no such layer or unit; or if the arithmetic does not give what the model
+    itself gives, by more than the precision of the layer explains.
 
     >>> from cnn_utils import models
     >>> seen = explain(models.lenet5(), np.ones((28, 28)), "pool2", unit=(0, 4), channel=3)

@@ -77,12 +77,6 @@ def _normalisation(step, padded, place):
     return np.full((1, 1, 1), scale), (beta, -mean * scale), terms
 
 
-def _scale_and_offset(step, padded, place):
-    whole = (np.broadcast_to(v, step.keras_shape) for v in (step.layer.scale, step.layer.offset))
-    scale, offset = (float(values.reshape(step.shape)[place]) for values in whole)
-    return np.full((1, 1, 1), scale), (offset,), {"scale": scale, "offset": offset}
-
-
 _CONV = Kind("conv", "sum of {count} products", "sum", "products", axes=_sliding, mixes=True, weights=_filter)
 _MAX = Kind("max_pool", "the largest of {visible} values, from row {row}, column {col}", "max", "window")
 _AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "window", weights=_mean)
@@ -90,8 +84,6 @@ _ACTIVATION = Kind("activation", "{function} of", "bend")
 _RESHAPE = Kind("reshape", "the value at its place in {source}, in reading order", sees=reshaped)
 _NORMALISED = "{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)"
 _BATCH_NORM = Kind("batch_norm", "scaled", "sum", "", _NORMALISED, "shift", weights=_normalisation)
-_RESCALED = "{x} × {scale} + {offset}"
-_RESCALING = Kind("rescaling", "scaled", "sum", "", _RESCALED, "offset", weights=_scale_and_offset)
 
 KINDS = {
     "InputLayer": Kind("input", "the pixel's own value"),
@@ -107,7 +99,6 @@ KINDS = {
     "LeakyReLU": _ACTIVATION,
     "Softmax": replace(_ACTIVATION, says="softmax of the score"),
     "BatchNormalization": _BATCH_NORM,
-    "Rescaling": _RESCALING,
     "Dropout": Kind("dropout", "passed on unchanged: dropout only acts in training"),
     "Flatten": replace(_RESHAPE, name="flatten"),
     "Reshape": _RESHAPE,
@@ -197,13 +188,19 @@ def read(model):
     steps, tensors = {}, {}
     last = steps[_walk(outputs[0], steps, tensors)]
     logits = last.kind.rule in ("sum", "bend") and last.function.name == "linear"
+    added = []  # not called on the model's own tensors: these would keep the call
     if logits and last.vector and last.shape[2] > 1 and "softmax" not in steps:
-        _walk(keras.layers.Softmax(name="softmax", dtype="float32")(outputs[0]), steps, tensors)
+        layer = keras.layers.Softmax(name="softmax", dtype="float32")
+        seen = {"sources": (last.name,), "before": (last.shape,), "axes": (Axis(), Axis())}
+        own = {"name": "softmax", "kind": kind_of(layer), "layer": layer, "function": function_of(layer)}
+        steps["softmax"], added = last._replace(**own, **seen), [layer]
     network = keras.Model(inputs, list(tensors.values()))
 
     @tf.function(input_signature=[tf.TensorSpec((1, *inputs[0].shape[1:]), tf.float32)])
     def run(image):
-        return [tf.cast(value, tf.float32) for value in network(image, training=False)]
+        values = network(image, training=False)
+        values += [layer(values[-1]) for layer in added]
+        return [tf.cast(value, tf.float32) for value in values]
 
     _networks[model] = steps, run, state
     return steps, run

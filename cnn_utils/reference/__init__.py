@@ -16,11 +16,7 @@ from cnn_utils.reference.convolution import conv2d, conv2d_gradients, conv2d_tra
 from cnn_utils.reference.pooling import (
     average_pool2d,
     average_pool2d_gradient,
-    distance_weights,
     lp_pool2d,
-    lp_pool2d_gradient,
     max_pool2d,
     max_pool2d_gradient,
-    weighted_pool2d,
-    weighted_pool2d_gradient,
 )

@@ -1,4 +1,4 @@
-"""Pooling: the largest value, the mean, the weighted mean or the p-norm of each window, and their gradients."""
+"""Pooling: the largest value, the mean or the p-norm of each window, and the gradients of the first two."""
 
 from numbers import Real
 
@@ -56,7 +56,13 @@ def average_pool2d(x, pool=2, *, stride=None, padding="valid"):
     >>> average_pool2d(np.arange(16.0).reshape(1, 4, 4, 1)).ravel()
     array([ 2.5,  4.5, 10.5, 12.5])
     """
-    return _mean(x, np.ones(pair("pool", pool)), stride, padding)
+    x, rows, columns, output = _start(pool, stride, padding, x=x)
+    count = _count(rows, columns, x.dtype)
+    for part in chunks(x, rows, columns):
+        for _, pixels, windows in taps(rows, columns):
+            output[part][windows] += x[part][pixels]
+        output[part] /= count
+    return output
 
 
 def average_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding="valid"):
@@ -65,7 +71,13 @@ def average_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding=
     >>> average_pool2d_gradient(np.zeros((1, 2, 2, 1)), np.ones((1, 1, 1, 1))).ravel()
     array([0.25, 0.25, 0.25, 0.25])
     """
-    return _mean_gradient(x, output_gradient, np.ones(pair("pool", pool)), stride, padding)
+    x, arriving, rows, columns, dx = _start(pool, stride, padding, x=x, output_gradient=output_gradient)
+    count = _count(rows, columns, x.dtype)
+    for part in chunks(x, rows, columns):
+        shares = arriving[part] / count
+        for _, pixels, windows in taps(rows, columns):
+            dx[part][pixels] += shares[windows]
+    return dx
 
 
 def lp_pool2d(x, pool=2, *, p=2, stride=None, padding="valid"):
@@ -77,129 +89,27 @@ def lp_pool2d(x, pool=2, *, p=2, stride=None, padding="valid"):
     >>> lp_pool2d(np.array([[3.0, 0.0], [0.0, -4.0]]).reshape(1, 2, 2, 1)).item()
     5.0
     """
-    p = _norm_power(p)
-    x, rows, columns, output = _start(pool, stride, padding, x=x)
-    for part in chunks(x, rows, columns):
-        scale, root = _norm(x[part], p, rows, columns)
-        np.multiply(scale, root, out=output[part])
-    return output
-
-
-def lp_pool2d_gradient(x, output_gradient, pool=2, *, p=2, stride=None, padding="valid"):
-    """Gradient of `lp_pool2d` with respect to ``x``: sign(x) * (abs(x) / norm) ** (p - 1) for each window.
-
-    A window of zeros has no slope of its own; its gradient is taken to be zero. Infinities count as equal.
-
-    >>> image = np.array([[3.0, 0.0], [0.0, -4.0]]).reshape(1, 2, 2, 1)
-    >>> lp_pool2d_gradient(image, np.ones((1, 1, 1, 1))).ravel()
-    array([ 0.6,  0. ,  0. , -0.8])
-    """
-    p = _norm_power(p)
-    x, arriving, rows, columns, dx = _start(pool, stride, padding, x=x, output_gradient=output_gradient)
-    for part in chunks(x, rows, columns):
-        scale, root = _norm(x[part], p, rows, columns)
-        root[root == 0] = 1
-        for _, pixels, windows in taps(rows, columns):
-            slope = (_share(x[part][pixels], scale[windows]) / root[windows]) ** (p - 1)
-            dx[part][pixels] += np.sign(x[part][pixels]) * slope * arriving[part][windows]
-    return dx
-
-
-def weighted_pool2d(x, pool=2, *, stride=None, padding="valid"):
-    """The mean of each window, weighted by `distance_weights`: the centre counts more than the corners.
-
-    As in `average_pool2d`, padding does not count: the weights of the real pixels are scaled to sum to one.
-    In a 2 x 2 pool every pixel is equally far from the centre, and the result is the plain average.
-
-    >>> dot = np.pad([[[[1.0]]]], ((0, 0), (1, 1), (1, 1), (0, 0)))
-    >>> [round(layer(dot, 3).item(), 3) for layer in (average_pool2d, weighted_pool2d)]
-    [0.111, 0.148]
-    """
-    return _mean(x, distance_weights(pool), stride, padding)
-
-
-def weighted_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding="valid"):
-    """Gradient of `weighted_pool2d` with respect to ``x``: each window spreads its gradient by the weights.
-
-    >>> weighted_pool2d_gradient(np.zeros((1, 1, 3, 1)), np.ones((1, 1, 1, 1)), (1, 3)).ravel().round(3)
-    array([0.308, 0.384, 0.308])
-    """
-    return _mean_gradient(x, output_gradient, distance_weights(pool), stride, padding)
-
-
-def distance_weights(pool):
-    """Weights of a pooling window that fall with the distance from its centre and sum to one.
-
-    A Gaussian of the distance, whose standard deviation on each axis is half the window.
-
-    >>> distance_weights(3).round(3)
-    array([[0.095, 0.118, 0.095],
-           [0.118, 0.148, 0.118],
-           [0.095, 0.118, 0.095]])
-    """
-    height, width = pair("pool", pool)
-    y = (np.arange(height) - (height - 1) / 2) / (height / 2)  # in standard deviations
-    x = (np.arange(width) - (width - 1) / 2) / (width / 2)
-    weights = np.exp(-(y[:, None] ** 2 + x**2) / 2)
-    return weights / weights.sum()
-
-
-def _mean(x, weights, stride, padding):
-    """Weighted mean of each window over its real pixels."""
-    x, rows, columns, output = _start(weights.shape, stride, padding, x=x)
-    weights, total = _weights(x, weights, rows, columns)
-    for part in chunks(x, rows, columns):
-        for place, pixels, windows in taps(rows, columns):
-            output[part][windows] += weights[place] * x[part][pixels]
-        output[part] /= total
-    return output
-
-
-def _mean_gradient(x, output_gradient, weights, stride, padding):
-    """Gradient of `_mean` with respect to ``x``."""
-    given = {"x": x, "output_gradient": output_gradient}
-    x, arriving, rows, columns, dx = _start(weights.shape, stride, padding, **given)
-    weights, total = _weights(x, weights, rows, columns)
-    for part in chunks(x, rows, columns):
-        shares = arriving[part] / total
-        for place, pixels, windows in taps(rows, columns):
-            dx[part][pixels] += weights[place] * shares[windows]
-    return dx
-
-
-def _weights(x, weights, rows, columns):
-    """The weights, and their sum over the real pixels of each window: (1, output rows, output columns, 1)."""
-    total = np.zeros((1, rows.outputs, columns.outputs, 1))
-    for place, _, windows in taps(rows, columns):
-        total[windows] += weights[place]
-    return weights.astype(x.dtype), total.astype(x.dtype)
-
-
-def _norm(x, p, rows, columns):
-    """The p-norm of each window as two factors, so that no power overflows: its largest value, and a root."""
-    scale = np.zeros((len(x), rows.outputs, columns.outputs, x.shape[-1]), x.dtype)
-    for _, pixels, windows in taps(rows, columns):
-        np.maximum(scale[windows], np.abs(x[pixels]), out=scale[windows])
-    scale[scale == 0] = 1
-    total = np.zeros_like(scale)
-    for _, pixels, windows in taps(rows, columns):
-        total[windows] += _share(x[pixels], scale[windows]) ** p
-    return scale, total ** (1 / p)
-
-
-def _share(x, scale):
-    """abs(x) / scale; of two infinities, one."""
-    with np.errstate(invalid="ignore"):
-        share = np.abs(x) / scale
-    if np.isinf(scale).any():
-        share[np.isinf(x) & np.isinf(scale)] = 1
-    return share
-
-
-def _norm_power(p):
     if isinstance(p, bool) or not isinstance(p, Real) or not 1 <= p < np.inf:
         raise ValueError(f"p={p!r} must be a finite number, 1 or more")
-    return float(p)
+    x, rows, columns, output = _start(pool, stride, padding, x=x)
+    for part in chunks(x, rows, columns):
+        values = np.abs(x[part])
+        scale = max_pool2d(values, pool, stride=stride, padding=padding)  # so that no power overflows
+        scale[(scale == 0) | np.isinf(scale)] = 1
+        with np.errstate(over="ignore"):  # beside an infinite value
+            for _, pixels, windows in taps(rows, columns):
+                output[part][windows] += (values[pixels] / scale[windows]) ** float(p)
+        output[part] **= 1 / p
+        output[part] *= scale
+    return output
+
+
+def _count(rows, columns, dtype):
+    """The number of real pixels in each window: (1, output rows, output columns, 1)."""
+    count = np.zeros((1, rows.outputs, columns.outputs, 1), dtype)
+    for _, _, windows in taps(rows, columns):
+        count[windows] += 1
+    return count
 
 
 def _start(pool, stride, padding, **given):
