@@ -8,8 +8,8 @@ from cnn_utils.exercises.comparing import Example, Function, Hint, Value
 OUTPUTS, SLOPES = np.array([0.2, 0.4, 0.1, 0.3]), np.array([0.2, 0.4, -0.9, 0.3])
 
 
-def leaky_back(x, g):
-    return np.where(x > 0, g, 0.1 * g)
+def tanh_back(y, g):
+    return g * (1 - y**2)
 
 
 def one_window_with_a_tie(image):
@@ -81,29 +81,26 @@ CHECKERS = {
         wanted="a row of five numbers",
     ),
     "5.5": Function(
-        right=leaky_back,
+        right=tanh_back,
         cases=[
-            (np.array([-2.0, 3.0, -0.5, 0.2]), np.array([1.0, -2.0, 4.0, 0.5])),
-            (np.array([[1.5, -1.0], [-3.0, 2.0]]), np.array([[-1.0, -2.0], [3.0, 0.25]])),
+            (np.array([-0.8, 0.6, -0.1, 0.25]), np.array([1.0, -2.0, 4.0, 0.5])),
+            (np.array([[0.9, -0.5], [0.0, 0.4]]), np.array([[-1.0, -2.0], [3.0, 0.25]])),
         ],
         mistakes={
-            "that is plain ReLU's: a tenth of what arrives should pass where x is negative.": lambda x, g: (
-                g * (x > 0)
+            "y is the output already: no second tanh.": lambda y, g: g * (1 - np.tanh(y) ** 2),
+            "that is the slope alone; multiply it by what arrives.": lambda y, g: 1 - y**2,
+            "that is the sigmoid's slope; tanh's is another.": lambda y, g: g * y * (1 - y),
+            "what arrives is multiplied by the slope, not by the output.": lambda y, g: g * y,
+            "tanh climbs everywhere, so its slope is not negative: the signs are turned round.": lambda y, g: (
+                g * (y**2 - 1)
             ),
-            "that is the slope alone; multiply it by what arrives.": lambda x, g: np.where(x > 0, 1, 0.1),
-            "that is the way forward; the way back scales what arrives.": lambda x, g: np.where(
-                x > 0, x, 0.1 * x
+            "what arrives is multiplied by the slope, not divided by it.": lambda y, g: g / (1 - y**2),
+            "the other way round: y gives the slope, and g is what it multiplies.": lambda y, g: (
+                y * (1 - g**2)
             ),
-            "the sign of x decides, not that of g.": lambda x, g: np.where(g > 0, g, 0.1 * g),
-            "the two sides are swapped: where x is positive everything passes.": lambda x, g: np.where(
-                x > 0, 0.1 * g, g
-            ),
-            "the slope on the negative side is 0.1, not −0.1.": lambda x, g: np.where(x > 0, g, -0.1 * g),
-            "what arrives is multiplied by the slope, not by the output.": lambda x, g: (
-                g * np.where(x > 0, x, 0.1 * x)
-            ),
+            "the square belongs to y alone.": lambda y, g: g * (1 - y) ** 2,
         },
-        otherwise="Where x is positive g goes on as it is, elsewhere a tenth of it.",
+        otherwise="From the input, tanh's slope is 1 − tanh(x)²; here y is tanh(x).",
     ),
     "5.6": Example("an image of 4×4 numbers", (4, 4), one_window_with_a_tie),
 }

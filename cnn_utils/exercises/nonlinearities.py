@@ -42,7 +42,7 @@ CHECKERS = {
         hints={
             math.exp(4): "that is at temperature 1; divide the scores by 2 first.",
             math.exp(8): "the temperature divides the scores; this multiplies them.",
-            math.exp(-2): "that is how many times the first the second is.",
+            math.exp(-2): "that is the second over the first; turn it round.",
             math.exp(3): "that compares the first with the third.",
             7 / 3: "that compares the scores; take exponentials first.",
             2: "that is the difference of the divided scores; the probabilities are exponentials.",

@@ -55,7 +55,7 @@ WRONG = {
     "4.2": [
         (np.exp(4), "temperature 1"),
         (np.exp(8), "this multiplies"),
-        (np.exp(-2), "the second is"),
+        (np.exp(-2), "the second over the first"),
         (np.exp(3), "the third"),
         (7 / 3, "compares the scores"),
         (2, "difference of the divided scores"),
