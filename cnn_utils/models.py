@@ -7,29 +7,29 @@ from cnn_utils import keras
 from cnn_utils.arithmetic import pair, whole_number
 
 
-def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 84)):
+def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 84), padding="same"):
     """Build a LeNet-5-like network: conv1, pool1, conv2, pool2, flatten, dense1, dense2, logits.
 
     As in LeNet-5: two 5x5 convolutions, each followed by 2x2 pooling, then three dense layers. Unlike it:
     ReLU for the scaled tanh, max pooling for trained averages, each filter of conv2 sees every map, and conv1
-    pads 28x28 images by 2 where LeNet-5 took 32x32. Source: LeCun, Bottou, Bengio & Haffner, "Gradient-based
+    pads 28x28 images by 2. LeNet-5 took 32x32: give that shape with ``padding="valid"``. Source: LeCun, Bottou, Bengio & Haffner, "Gradient-based
     learning applied to document recognition" (1998), section II.B.
 
     ``input_shape`` is (height, width, channels); ``filters`` and ``units`` are pairs, of the convolutions and of
-    the two dense layers before the last. Raises ValueError if a number is not whole and positive, or the image
-    is less than 12 pixels high or wide.
+    the two dense layers before the last. Raises ValueError if a number is not whole and positive, the image is
+    less than 12 pixels high or wide (16 without padding), or ``padding`` is neither "same" nor "valid".
 
     >>> lenet5().count_params()
     61706
     """
-    shape = _image_shape(input_shape, 12)
+    shape = _image_shape(input_shape, 16 if padding == "valid" else 12)
     first, second = pair("filters", filters)
     wide, narrow = pair("units", units)
     layers = keras.layers
     return keras.Sequential(
         [
             keras.Input(shape, name="image"),
-            layers.Conv2D(first, 5, padding="same", activation="relu", name="conv1"),
+            layers.Conv2D(first, 5, padding=padding, activation="relu", name="conv1"),
             layers.MaxPooling2D(2, name="pool1"),
             layers.Conv2D(second, 5, activation="relu", name="conv2"),
             layers.MaxPooling2D(2, name="pool2"),

@@ -49,6 +49,18 @@ def test_lenet5_keeps_the_sizes_of_the_paper_by_default():
     assert shapes == [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (400,), (120,), (84,), (10,)]
 
 
+def test_lenet5_without_padding_takes_the_images_of_the_paper():
+    model = models.lenet5((32, 32, 1), padding="valid")
+    assert [layer.output.shape[1:] for layer in model.layers] == [
+        layer.output.shape[1:] if layer.name != "image" else (32, 32, 1) for layer in models.lenet5().layers
+    ]
+    assert models.lenet5((16, 16, 1), padding="valid").get_layer("pool2").output.shape == (None, 1, 1, 16)
+    with pytest.raises(ValueError, match="padding"):
+        models.lenet5(padding="full")
+    with pytest.raises(ValueError, match="16"):
+        models.lenet5((15, 16, 1), padding="valid")
+
+
 def test_lenet5_returns_logits_and_rectifies_all_before_them():
     keras.utils.set_random_seed(0)
     model = models.lenet5()
