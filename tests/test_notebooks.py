@@ -268,6 +268,8 @@ def test_claims_of_the_core_notebooks_are_proved():
         {f"A{n}" for n in range(1, 7)}
         | {f"B{n}" for n in (*range(1, 12), 13)}
         | {f"C{n}" for n in range(1, 8)}
-        | {"F1", "F2", "F3"}
+        | {f"D{n}" for n in range(1, 9)}
+        | {f"E{n}" for n in range(1, 6)}
+        | {f"F{n}" for n in range(1, 8)}
     )
     assert {name for name, (_, where, _) in ledger().items() if where} >= core
