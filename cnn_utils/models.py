@@ -12,8 +12,8 @@ def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 
 
     As in LeNet-5: two 5x5 convolutions, each followed by 2x2 pooling, then three dense layers. Unlike it:
     ReLU for the scaled tanh, max pooling for trained averages, each filter of conv2 sees every map, and conv1
-    pads 28x28 images by 2. LeNet-5 took 32x32: give that shape with ``padding="valid"``. Source: LeCun, Bottou, Bengio & Haffner, "Gradient-based
-    learning applied to document recognition" (1998), section II.B.
+    pads 28x28 images by 2. LeNet-5 took 32x32: give that shape with ``padding="valid"``. Source: LeCun, Bottou,
+    Bengio & Haffner, "Gradient-based learning applied to document recognition" (1998), section II.B.
 
     ``input_shape`` is (height, width, channels); ``filters`` and ``units`` are pairs, of the convolutions and of
     the two dense layers before the last. Raises ValueError if a number is not whole and positive, the image is

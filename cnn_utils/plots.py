@@ -5,7 +5,7 @@ Colours mean the same thing everywhere: see `COLORS`. A negative number is grey,
 be drawn raises a ``ValueError`` that names the argument, its value and the rule.
 """
 
-from functools import wraps
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -50,23 +50,19 @@ class Drawing(NamedTuple):
         pass
 
 
-def _styled(draw):
-    """Run a drawing function under the course's style, leaving the reader's own settings alone."""
-
-    @wraps(draw)
-    def styled(*args, **options):
-        # rc_context would also undo what Jupyter's backend sets on first use
-        before = {key: plt.rcParams[key] for key in STYLE}
-        plt.rcParams.update(STYLE)
-        try:
-            return Drawing(*draw(*args, **options))
-        finally:
-            plt.rcParams.update(before)
-
-    return styled
+@contextmanager
+def style():
+    """Draw in the course's style, leaving the reader's own settings alone."""
+    # rc_context would also undo what Jupyter's backend sets on first use, and no picture would be shown
+    before = {key: plt.rcParams[key] for key in STYLE}
+    plt.rcParams.update(STYLE)
+    try:
+        yield
+    finally:
+        plt.rcParams.update(before)
 
 
-@_styled
+@style()
 def grids(arrays, titles="", *, roles="input", title="", marks=None, between=None, columns=None, cell=0.46):
     """Draw small arrays side by side, the number in every cell. A cell that is not finite stays blank.
 
@@ -104,10 +100,10 @@ def grids(arrays, titles="", *, roles="input", title="", marks=None, between=Non
             place = array.shape[1] - 0.5 + gap / 2, len(array) / 2 - 0.5
             axes.text(*place, between[index], ha="center", va="center", fontsize=16, clip_on=False)
     figure.suptitle(title, x=0.01, ha="left")
-    return figure, frames.ravel()[:count]
+    return Drawing(figure, frames.ravel()[:count])
 
 
-@_styled
+@style()
 def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, title=""):
     """Draw one axis of an input as a strip of pixels and, under it, what each window reads.
 
@@ -142,7 +138,7 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
     axes.set(xlim=(-before - 0.2, size + after + 2.4), ylim=(-0.75 * outputs - 0.2, 1.0))
     axes.axis("off")
     axes.set_title(title, loc="left")
-    return figure, axes
+    return Drawing(figure, axes)
 
 
 def draw_grid(axes, array, role, decimals, size):
@@ -184,7 +180,7 @@ def _numbers(axes, shown, where, form, size):
         axes.text(column, row, format(value + 0.0, form), ha="center", va="center", fontsize=size, color=ink)
 
 
-@_styled
+@style()
 def images(pictures, titles="", *, columns=8, title="", signed=False, scale=1.5):
     """Draw pictures side by side; a pixel that is not finite stays blank.
 
@@ -215,10 +211,10 @@ def images(pictures, titles="", *, columns=8, title="", signed=False, scale=1.5)
             axes.imshow(picture)
         axes.set_title(titles[index], fontsize=10)
     figure.suptitle(title, x=0.01, ha="left")
-    return figure, frames
+    return Drawing(figure, frames)
 
 
-@_styled
+@style()
 def matrix(
     values, *, title="", role="input", numbers=False, row_labels=(), column_labels=(), xlabel="", ylabel=""
 ):
@@ -238,10 +234,10 @@ def matrix(
     axes.set_title(title, loc="left")
     axes.spines[:].set(visible=True, color="#C8C8C8")
     axes.tick_params(length=0)
-    return figure, axes
+    return Drawing(figure, axes)
 
 
-@_styled
+@style()
 def curves(
     lines, *, title="", xlabel="", ylabel="", styles=None, log=False, marks=None, bands=None, size=(8, 3.6)
 ):
@@ -277,10 +273,10 @@ def curves(
     axes.set_title(title, loc="left")
     if len(lines) > 1:
         axes.legend(fontsize=10, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure, axes
+    return Drawing(figure, axes)
 
 
-@_styled
+@style()
 def descent(cost, path, *, xlim, ylim, xlabel, ylabel, title=""):
     """Draw a cost of two parameters as contours, and the path that gradient descent took over it.
 
@@ -301,10 +297,10 @@ def descent(cost, path, *, xlim, ylim, xlabel, ylabel, title=""):
     axes.plot(*path[-1], "*", color=COLORS["highlight"], ms=14)
     axes.set(xlim=xlim, ylim=ylim, xlabel=xlabel, ylabel=ylabel)
     axes.set_title(title, loc="left")
-    return figure, axes
+    return Drawing(figure, axes)
 
 
-@_styled
+@style()
 def graph(nodes, *, notes=None, title="", backward=None):
     """Draw a directed graph from left to right.
 
@@ -338,7 +334,7 @@ def graph(nodes, *, notes=None, title="", backward=None):
         _arrow(axes, boxes[source], boxes[name], "#9A9A9A", aside)
         if value is not None:
             _arrow(axes, boxes[name], boxes[source], COLORS["gradient"], aside, value)
-    return figure, axes
+    return Drawing(figure, axes)
 
 
 def _places(nodes):

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -127,6 +128,20 @@ def test_the_still_picture_is_part_of_the_output_and_the_text_has_no_address(exp
     assert data["text/plain"] == "LayerExplorer of small, 5 layers"
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
     assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_the_first_picture_of_a_notebook_may_be_the_explorers(explorer, monkeypatch):
+    """Jupyter's backend turns `interactive` on at the first figure; turned off again, no later figure is shown."""
+    figure = plt.figure
+
+    def first_figure(*arguments, **options):
+        plt.rcParams["interactive"] = True
+        return figure(*arguments, **options)
+
+    monkeypatch.setitem(plt.rcParams, "interactive", False)
+    monkeypatch.setattr(plt, "figure", first_figure)
+    explorer.figure()
+    assert plt.rcParams["interactive"]
 
 
 @pytest.mark.parametrize("layer", ["conv", "pool", "flatten", "logits", "softmax"])

@@ -228,7 +228,7 @@ def _figure(steps, values, e, classes):
 
     pictures = {name: _mosaic(step, values[name]) for name, step in steps.items()}
     widths = [max(picture.shape[1] / picture.shape[0], 0.3) for picture, _ in pictures.values()]
-    with plt.rc_context(plots.STYLE):
+    with plots.style():
         figure = plt.figure(figsize=(11, 4.6))
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.1, 1))
         every = top.subplots(1, len(steps), width_ratios=widths, squeeze=False)[0]
