@@ -297,6 +297,189 @@ def test_the_norm_of_infinities_is_infinite_and_of_nan_is_nan(window, p):
     np.testing.assert_equal(norm.item(), np.linalg.norm(np.asarray(window), ord=p))
 
 
+# Batch normalisation.
+
+BATCHES = [(6, 5, 4, 3), (7, 2), (3, 6, 4), (2, 3, 2, 3, 2), (1, 3, 3, 1)]
+each_batch = pytest.mark.parametrize("shape", BATCHES, ids=str)
+
+
+def normalisation_case(shape):
+    """Channels of different means and deviations, and gamma, beta, mean and variance of a layer for them."""
+    rng = np.random.default_rng(10)
+    spread, gamma, beta, mean, deviation = rng.normal(size=(5, shape[-1]))
+    return rng.normal(9 * spread, np.exp(spread), size=shape), (gamma, beta, mean, deviation**2)
+
+
+def keras_normalisation(shape, state, **options):
+    layer = keras.layers.BatchNormalization(dtype="float64", **options)
+    layer.build(shape)
+    layer.set_weights(state)
+    return layer
+
+
+@each_batch
+@pytest.mark.parametrize("options", [{}, {"epsilon": 0.5}], ids=str)
+def test_batch_normalisation_is_keras_in_training_and_at_inference(shape, options):
+    x, (gamma, beta, mean, variance) = normalisation_case(shape)
+    layer = keras_normalisation(shape, (gamma, beta, mean, variance), **options)
+    output = reference.batch_norm(x, gamma, beta, mean=mean, variance=variance, **options)
+    close(output, layer(x, training=False).numpy())
+    close(output, layer(x).numpy())  # not in training unless told
+    close(reference.batch_norm(x, gamma, beta, **options), layer(x, training=True).numpy())
+
+
+@each_batch
+@pytest.mark.parametrize("momentum", [None, 0.6])
+def test_keras_moving_averages_are_of_the_biased_variance(shape, momentum):
+    """What a notebook adds to `batch_norm` for inference: one line for each average, momentum 0.99 unless given."""
+    _, (gamma, beta, mean, variance) = normalisation_case(shape)
+    options = {} if momentum is None else {"momentum": momentum}
+    layer = keras_normalisation(shape, (gamma, beta, mean, variance), **options)
+    rng, axes, kept = np.random.default_rng(11), tuple(range(len(shape) - 1)), momentum or 0.99
+    for _ in range(3):
+        x = rng.normal(3, 2, size=shape)
+        layer(x, training=True)
+        mean = kept * mean + (1 - kept) * x.mean(axes)
+        variance = kept * variance + (1 - kept) * x.var(axes)
+    close(mean, layer.moving_mean.numpy())
+    close(variance, layer.moving_variance.numpy())
+    close(reference.batch_norm(x, gamma, beta, mean=mean, variance=variance), layer(x).numpy())
+
+
+@each_batch
+@pytest.mark.parametrize("options", [{}, {"epsilon": 0.5}], ids=str)
+def test_gradients_of_batch_normalisation_are_tensorflows(shape, options):
+    def tf_batch_norm(x, gamma, beta):
+        mean, variance = tf.nn.moments(x, list(range(len(shape) - 1)))
+        return tf.nn.batch_normalization(x, mean, variance, beta, gamma, options.get("epsilon", 1e-3))
+
+    x, (gamma, beta, *_) = normalisation_case(shape)
+    output_gradient = np.random.default_rng(12).normal(size=shape)
+    output, expected = tf_gradients(tf_batch_norm, (x, gamma, beta), output_gradient)
+    close(reference.batch_norm(x, gamma, beta, **options), output)
+    gradients = reference.batch_norm_gradients(x, gamma, output_gradient, **options)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        close(ours, theirs)
+
+
+@each_batch
+def test_gradients_of_batch_normalisation_are_finite_differences(shape):
+    x, (gamma, beta, *_) = normalisation_case(shape)
+    output_gradient = np.random.default_rng(13).normal(size=shape)
+    arrays, step = [x, gamma, beta], 1e-5
+    for gradient, array in zip(
+        reference.batch_norm_gradients(x, gamma, output_gradient), arrays, strict=True
+    ):
+        differences = np.empty(array.shape)
+        for place in np.ndindex(array.shape):
+            value, losses = array[place], []
+            for array[place] in (value + step, value - step):
+                losses.append((reference.batch_norm(*arrays) * output_gradient).sum())
+            array[place] = value
+            differences[place] = (losses[0] - losses[1]) / (2 * step)
+        np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-6)
+
+
+def test_four_pixels_normalised_by_hand():
+    """Mean 4, away from it -3 -1 1 3, variance 20 / 4 = 5; with epsilon 4 the deviation is 3."""
+    x, output_gradient = (np.reshape(row, (2, 1, 2, 1)) for row in ([1, 3, 5, 7], [4, 1, 1, -2]))
+    assert reference.batch_norm(x, [3], [10], epsilon=4).ravel().tolist() == [7, 9, 11, 13]
+    dx, dgamma, dbeta = reference.batch_norm_gradients(x, [3], output_gradient, epsilon=4)
+    close(dx.ravel(), np.array([1.5, -0.5, 0.5, -1.5]))  # 3 0 0 -3, and 6 / 4 of -1 -1/3 1/3 1
+    close(np.array([dgamma, dbeta]), np.array([[-6.0], [4]]))
+
+
+def test_what_shifts_or_scales_a_channel_has_no_gradient():
+    """Its output stays as it is, but for epsilon."""
+    x, (gamma, *_) = normalisation_case((6, 5, 4, 3))
+    output_gradient = np.random.default_rng(14).normal(size=x.shape)
+    dx, _, _ = reference.batch_norm_gradients(x, gamma, output_gradient, epsilon=1e-12)
+    close(dx.sum((0, 1, 2)), np.zeros(3))
+    close((dx * x).sum((0, 1, 2)), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "x", [[[5.0, -3]], [[5.0, -3]] * 4, [[[[5.0, -3]]]]], ids=["one", "four equal", "a pixel"]
+)
+def test_without_any_variance_the_output_is_beta_and_no_gradient_flows(x):
+    x = np.array(x)
+    layer = keras_normalisation(x.shape, [np.array([2.0, 4]), np.array([7.0, 8]), np.zeros(2), np.ones(2)])
+    output = reference.batch_norm(x, [2, 4], [7, 8])
+    close(output, np.broadcast_to([7.0, 8], x.shape))
+    close(output, layer(x, training=True).numpy())
+    output_gradient = np.ones(x.shape)
+    dx, dgamma, dbeta = reference.batch_norm_gradients(x, [2, 4], output_gradient)
+    assert not dx.any() and not dgamma.any() and dbeta.tolist() == [x.size / 2] * 2
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_folded_into_a_convolution_it_is_keras_two_layers(padding, bias):
+    rng = np.random.default_rng(15)
+    x, _ = normalisation_case((3, 7, 6, 2))
+    _, state = normalisation_case((3, 7, 6, 5))
+    convolution = keras.layers.Conv2D(5, (3, 2), padding=padding, use_bias=bias, dtype="float64")
+    convolution.build(x.shape)
+    weights = [rng.normal(size=weight.shape) for weight in convolution.get_weights()]
+    convolution.set_weights(weights)
+    layer = keras_normalisation((None, None, None, 5), state)
+    kernel, shift = reference.fold_batch_norm(weights[0], weights[1] if bias else None, *state)
+    both = layer(convolution(x), training=False).numpy()
+    close(reference.conv2d(x, kernel, shift, padding=padding), both)
+    convolution = keras.layers.Conv2D(5, (3, 2), padding=padding, dtype="float64")
+    convolution.build(x.shape)
+    convolution.set_weights([kernel, shift])
+    close(convolution(x).numpy(), both)
+
+
+def test_folded_into_a_dense_layer_it_is_the_two_layers():
+    rng = np.random.default_rng(16)
+    x, kernel, bias = (rng.normal(size=size) for size in ((4, 3), (3, 5), 5))
+    _, state = normalisation_case((4, 5))
+    folded, shift = reference.fold_batch_norm(kernel, bias, *state, epsilon=0.5)
+    layer = keras_normalisation((None, 5), state, epsilon=0.5)
+    close(x @ folded + shift, layer(x @ kernel + bias).numpy())
+
+
+def test_folding_keeps_floating_types():
+    _, state = normalisation_case((4, 5))
+    for dtype in (np.float16, np.float32):
+        arrays = [array.astype(dtype) for array in (np.ones((3, 3, 2, 5)), np.ones(5), *state)]
+        assert [array.dtype for array in reference.fold_batch_norm(*arrays)] == [dtype] * 2
+    assert reference.fold_batch_norm(np.ones((2, 5), int), None, *state)[1].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mean", "tolerance"),
+    [(np.float64, 1e8, 1e-6), (np.float32, 1000, 1e-4), (np.float16, 100, 0.005)],
+)
+def test_statistics_of_many_small_numbers_far_from_zero_stay_exact(dtype, mean, tolerance):
+    """In float16 the sum of such a channel is infinite; in float32 small terms get lost in a large sum."""
+    x = np.random.default_rng(17).normal(mean, 1, size=(64, 28, 28, 2)).astype(dtype)
+    exact = x.astype(np.float64)
+    ones, zeros = np.ones(2, dtype), np.zeros(2, dtype)
+    expected = (exact - exact.mean((0, 1, 2))) / np.sqrt(exact.var((0, 1, 2)) + 1e-3)
+    np.testing.assert_allclose(reference.batch_norm(x, ones, zeros), expected, atol=tolerance)
+
+
+def test_a_tiny_epsilon_is_not_lost_in_float16():
+    x = np.zeros((2, 1), np.float16)
+    zero, one = np.zeros(1, np.float16), np.ones(1, np.float16)
+    close(reference.batch_norm(x, one, one, mean=zero, variance=zero, epsilon=1e-9), np.ones((2, 1)))
+    kernel, _ = reference.fold_batch_norm(x, None, one, one, zero, zero, epsilon=1e-9)
+    close(kernel, x)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_spoils_its_own_channel_as_in_keras(value):
+    x, state = normalisation_case((6, 5, 4, 3))
+    x[0, 0, 0, 1] = value
+    with np.errstate(invalid="ignore"):
+        output = reference.batch_norm(x, *state[:2])
+    assert np.isnan(output[..., 1]).all() and np.isfinite(output[..., [0, 2]]).all()
+    close(output, keras_normalisation(x.shape, state)(x, training=True).numpy())
+
+
 # What holds for every layer.
 
 RNG = np.random.default_rng(9)
@@ -316,6 +499,14 @@ LAYERS = {
     "conv2d_transpose": (reference.conv2d_transpose, (GRADIENT, KERNEL, BIAS[:2]), {"stride": 2}),
     "conv2d_transpose of one channel": (reference.conv2d_transpose, (GRADIENT, FILTER), {}),
 }
+UNITS, PER_CHANNEL = RNG.normal(size=(40, 3)), RNG.normal(size=3) ** 2
+for name, batch in {"images": IMAGES, "units": UNITS}.items():
+    gamma, beta, mean, variance = (PER_CHANNEL[: batch.shape[-1]] + number for number in range(4))
+    moving = {"mean": mean, "variance": variance}
+    LAYERS[f"batch_norm of {name}"] = reference.batch_norm, (batch, gamma, beta), {}
+    LAYERS[f"batch_norm of {name} at inference"] = reference.batch_norm, (batch, gamma, beta), moving
+    gradients = reference.batch_norm_gradients, (batch, gamma, batch[::-1] ** 2), {}
+    LAYERS[f"batch_norm_gradients of {name}"] = gradients
 for window, padding in ((1, "valid"), (3, "same")):  # every window is a pixel; windows overlap
     overlap = {"stride": 1, "padding": padding}
     for name, (forward, backward, _) in POOLS.items():
@@ -343,7 +534,11 @@ def call_of(layer, dtype=np.float64, times=1):
     """A layer's function, its arrays cast to ``dtype`` and its batch repeated, and its options."""
     function, arrays, options = LAYERS[layer]
     arrays = [array.astype(dtype) if isinstance(array, np.ndarray) else array for array in arrays]
-    arrays = [np.tile(array, (times, 1, 1, 1)) if np.shape(array)[:1] == (40,) else array for array in arrays]
+    arrays = [np.concatenate([array] * times) if np.shape(array)[:1] == (40,) else array for array in arrays]
+    options = {
+        name: value.astype(dtype) if isinstance(value, np.ndarray) else value
+        for name, value in options.items()
+    }
     return function, arrays, options
 
 
@@ -397,7 +592,9 @@ def test_an_empty_batch_gives_an_empty_batch(layer):
     function, arrays, options = LAYERS[layer]
     batch = len(IMAGES)
     arrays = [array[:0] if np.ndim(array) and len(array) == batch else array for array in arrays]
-    output = function(*arrays, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        output = function(*arrays, **options)
     assert (output[0] if isinstance(output, tuple) else output).shape[0] == 0
 
 
@@ -466,10 +663,13 @@ def test_arrays_have_the_shapes_that_arithmetic_predicts(size, window, stride, d
 
 X, K = np.ones((2, 6, 5, 3)), np.ones((3, 3, 3, 4))
 OUT, POOL_OUT = np.ones((2, 4, 3, 4)), np.ones((2, 3, 2, 3))
+C, F = np.ones(3), np.ones(4)
 PAIR = "must be a whole number, 1 or more, or a pair of them"
 CHANNELS = "its in_channels=3 must equal the channels of x, 2"
 conv2d, gradients, transpose = reference.conv2d, reference.conv2d_gradients, reference.conv2d_transpose
 max_pool2d, lp_pool2d = reference.max_pool2d, reference.lp_pool2d
+batch_norm, fold = reference.batch_norm, reference.fold_batch_norm
+norm_gradients = reference.batch_norm_gradients
 REFUSED = [
     (lambda: conv2d(X[0], K), "x has shape (6, 5, 3): it must have four axes, (batch, height, width, channe"),
     (lambda: conv2d(X[:, :0], K), "x has shape (2, 0, 5, 3): it must have four axes"),
@@ -511,6 +711,38 @@ REFUSED = [
     (lambda: reference.average_pool2d(X, (2, "3")), f"pool=(2, '3') {PAIR}"),
     (lambda: reference.max_pool2d_gradient(X, OUT), "it must be that of the output, (2, 3, 2, 3)"),
     (lambda: reference.average_pool2d_gradient(X, POOL_OUT[:1]), "output_gradient has shape (1, 3, 2, 3)"),
+    (lambda: batch_norm(X[0, 0, 0], C, C), "x has shape (3,): it must have two axes or more, none of the"),
+    (lambda: batch_norm(X[:, :0], C, C), "x has shape (2, 0, 5, 3): it must have two axes or more"),
+    (lambda: batch_norm(X, C[:2], C), "gamma has shape (2,): it must be (3,), as x is (2, 6, 5, 3)"),
+    (lambda: batch_norm(X, 1.0, C), "gamma has shape (): it must be (3,)"),
+    (lambda: batch_norm(X, C, np.ones((1, 3))), "beta has shape (1, 3): it must be (3,)"),
+    (lambda: batch_norm(X, None, C), "gamma=None must be an array"),
+    (lambda: batch_norm(X, C, None), "beta=None must be an array"),
+    (lambda: batch_norm("digit", C, C), "x holds <U5: it must hold real numbers"),
+    (lambda: batch_norm(X, C, C, mean=C), "variance=None must be an array"),
+    (lambda: batch_norm(X, C, C, variance=C), "mean=None must be an array"),
+    (lambda: batch_norm(X, C, C, mean=C[:1], variance=C), "mean has shape (1,): it must be (3,)"),
+    (lambda: batch_norm(X, C, C, mean=C, variance=1), "variance has shape (): it must be (3,)"),
+    (lambda: batch_norm(X, C, C, mean=C, variance=[1, -0.5, 1]), "variance=[ 1.  -0.5  1. ] must hold "),
+    (lambda: batch_norm(X, C, C, mean=C, variance=C * np.nan), "variance=[nan nan nan] must hold finite num"),
+    (lambda: batch_norm(X, C, C, mean=C, variance=C * np.inf), "variance=[inf inf inf] must hold finite num"),
+    (lambda: batch_norm(X, C, C, epsilon=0), "epsilon=0 must be a finite number above 0"),
+    (lambda: batch_norm(X, C, C, epsilon=-1e-3), "epsilon=-0.001 must be a finite number above 0"),
+    (lambda: batch_norm(X, C, C, epsilon=np.nan), "epsilon=nan must be a finite number above 0"),
+    (lambda: batch_norm(X, C, C, epsilon=np.inf), "epsilon=inf must be a finite number above 0"),
+    (lambda: batch_norm(X, C, C, epsilon="0.1"), "epsilon='0.1' must be a finite number above 0"),
+    (lambda: batch_norm(X, C, C, epsilon=True), "epsilon=True must be a finite number above 0"),
+    (lambda: norm_gradients(X, C[:2], X), "gamma has shape (2,): it must be (3,), as x is (2, 6, 5, 3)"),
+    (lambda: norm_gradients(X, C, X[:1]), "gradient has shape (1, 6, 5, 3): it must be (2, 6, 5, 3), as x"),
+    (lambda: norm_gradients(X, C, None), "output_gradient=None must be an array"),
+    (lambda: norm_gradients(X, C, X, epsilon=0), "epsilon=0 must be a finite number above 0"),
+    (lambda: fold(K, C, *[F] * 4), "bias has shape (3,): it must be (4,), as kernel is (3, 3, 3, 4)"),
+    (lambda: fold(K, F, C, F, F, F), "gamma has shape (3,): it must be (4,), as kernel is (3, 3, 3, 4)"),
+    (lambda: fold(K, F, F, F, F, None), "variance=None must be an array"),
+    (lambda: fold(K, F, F, F, F, -F), "variance=[-1. -1. -1. -1.] must hold finite numbers, 0 or more"),
+    (lambda: fold(F, F, F, F, F, F), "kernel has shape (4,): it must have two axes or more"),
+    (lambda: fold(K[:0], F, F, F, F, F), "kernel has shape (0, 3, 3, 4): it must have two axes or more"),
+    (lambda: fold(K, F, F, F, F, F, epsilon=-1), "epsilon=-1 must be a finite number above 0"),
     (lambda: lp_pool2d(X, p=0.5), "p=0.5 must be a finite number, 1 or more"),
     (lambda: lp_pool2d(X, p=np.inf), "p=inf must be a finite number"),
     (lambda: lp_pool2d(X, p=np.nan), "p=nan must be a finite number"),

@@ -6,13 +6,15 @@ them. ``stride``, ``dilation`` and ``pool`` are an int or a pair (rows, columns)
 ``ValueError`` that names the argument, its value and the rule.
 
 Arrays are never changed in place. NumPy's ``result_type`` decides the type; what is not floating point by then
-(pixels stored as integers) becomes float64. The batch is worked through in chunks: beside its inputs and its
-result, a layer needs at most about ``windows.CHUNK_BYTES`` of memory, or what one image needs if that is more.
+(pixels stored as integers) becomes float64. Windows are laid out for a chunk of the batch at a time: beside its
+inputs and its result, a layer needs at most about ``windows.CHUNK_BYTES`` of memory, or what one image needs if
+that is more.
 """
 
 # ruff: noqa: F401
 
 from cnn_utils.reference.convolution import conv2d, conv2d_gradients, conv2d_transpose
+from cnn_utils.reference.normalisation import batch_norm, batch_norm_gradients, fold_batch_norm
 from cnn_utils.reference.pooling import (
     average_pool2d,
     average_pool2d_gradient,

@@ -1,11 +1,9 @@
 """Pooling: the largest value, the mean or the p-norm of each window, and the gradients of the first two."""
 
-from numbers import Real
-
 import numpy as np
 
 from cnn_utils.arithmetic import pair
-from cnn_utils.reference.windows import arrays, check_gradient, chunks, taps, window_axes
+from cnn_utils.reference.windows import arrays, check_gradient, chunks, is_number, taps, window_axes
 
 
 def max_pool2d(x, pool=2, *, stride=None, padding="valid"):
@@ -89,7 +87,7 @@ def lp_pool2d(x, pool=2, *, p=2, stride=None, padding="valid"):
     >>> lp_pool2d(np.array([[3.0, 0.0], [0.0, -4.0]]).reshape(1, 2, 2, 1)).item()
     5.0
     """
-    if isinstance(p, bool) or not isinstance(p, Real) or not 1 <= p < np.inf:
+    if not is_number(p) or p < 1:
         raise ValueError(f"p={p!r} must be a finite number, 1 or more")
     x, rows, columns, output = _start(pool, stride, padding, x=x)
     for part in chunks(x, rows, columns):

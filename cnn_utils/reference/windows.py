@@ -1,5 +1,6 @@
 """What the layers share: where their windows lie, the chunks of a batch, and what is checked first."""
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -104,3 +105,8 @@ def check_gradient(output_gradient, *shape):
     if output_gradient.shape != shape:
         rule = f"it must be that of the output, {shape}"
         raise ValueError(f"output_gradient has shape {output_gradient.shape}: {rule}")
+
+
+def is_number(value):
+    """Whether ``value`` is a finite real number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and -np.inf < value < np.inf
