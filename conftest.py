@@ -4,7 +4,9 @@ Set CNN_UTILS_SOURCE=full (and CNN_UTILS_DATA, for a copy on disk) to run the no
 """
 
 import atexit
+import gc
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -23,6 +25,27 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inh
     os.environ["CNN_UTILS_RUNS"] = os.path.join(
         _scratch, "runs"
     )  # never the reader's: notebooks empty folders in it
+    for threads in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[threads] = "1"  # two workers fill two cores: more threads only wait for each other
+
+SLOW = ("tests/browser/", "tests/test_benchmarks.py", "tests/test_training.py", "tests/test_reference.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The slowest files first, so that no worker waits long for the other: notebooks, the last ones train most."""
+
+    def turn(item):
+        notebook = re.match(r"notebooks/(\d+)", item.nodeid)
+        slow = [place for place, file in enumerate(SLOW) if item.nodeid.startswith(file)]
+        return -int(notebook[1]) if notebook else slow[0] if slow else len(SLOW)
+
+    items.sort(key=lambda item: (not item.nodeid.startswith("notebooks/"), turn(item)))
+
+
+def pytest_collection_finish():
+    """What TensorFlow and the tests' modules hold stays to the end: leave it out of every search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
