@@ -25,10 +25,14 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inh
     os.environ["CNN_UTILS_RUNS"] = os.path.join(
         _scratch, "runs"
     )  # never the reader's: notebooks empty folders in it
-    for threads in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ[threads] = "1"  # two workers fill two cores: more threads only wait for each other
-
+THREADS = ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 SLOW = ("tests/browser/", "tests/test_benchmarks.py", "tests/test_training.py", "tests/test_reference.py")
+
+
+def pytest_configure(config):
+    """One thread for each of several workers: with more than there are cores, they mostly wait for each other."""
+    if getattr(config.option, "numprocesses", None):  # before the workers start, and they inherit it
+        os.environ |= dict.fromkeys(THREADS, "1")
 
 
 def pytest_collection_modifyitems(items):
