@@ -26,7 +26,14 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inh
         _scratch, "runs"
     )  # never the reader's: notebooks empty folders in it
 THREADS = ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-SLOW = ("tests/browser/", "tests/test_benchmarks.py", "tests/test_training.py", "tests/test_reference.py")
+SLOW = (
+    "tests/browser/test_jupyterlab.py",  # all notebooks, one after the other
+    "notebooks/",
+    "tests/browser/",
+    "tests/test_benchmarks.py",
+    "tests/test_training.py",
+    "tests/test_reference.py",
+)
 
 
 def pytest_configure(config):
@@ -36,14 +43,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """The slowest files first, so that no worker waits long for the other: notebooks, the last ones train most."""
+    """The slowest files first, so that no worker waits long for the other; of notebooks the last, which train most."""
 
     def turn(item):
         notebook = re.match(r"notebooks/(\d+)", item.nodeid)
         slow = [place for place, file in enumerate(SLOW) if item.nodeid.startswith(file)]
-        return -int(notebook[1]) if notebook else slow[0] if slow else len(SLOW)
+        return min(slow, default=len(SLOW)), -int(notebook[1]) if notebook else 0
 
-    items.sort(key=lambda item: (not item.nodeid.startswith("notebooks/"), turn(item)))
+    items.sort(key=turn)
 
 
 def pytest_collection_finish():
