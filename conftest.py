@@ -4,7 +4,9 @@ Set CNN_UTILS_SOURCE=full (and CNN_UTILS_DATA, for a copy on disk) to run the no
 """
 
 import atexit
+import gc
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -23,6 +25,38 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inh
     os.environ["CNN_UTILS_RUNS"] = os.path.join(
         _scratch, "runs"
     )  # never the reader's: notebooks empty folders in it
+THREADS = ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+SLOW = (
+    "tests/browser/test_jupyterlab.py",  # all notebooks, one after the other
+    "notebooks/",
+    "tests/browser/",
+    "tests/test_benchmarks.py",
+    "tests/test_training.py",
+    "tests/test_reference.py",
+)
+
+
+def pytest_configure(config):
+    """One thread for each of several workers: with more than there are cores, they mostly wait for each other."""
+    if getattr(config.option, "numprocesses", None):  # before the workers start, and they inherit it
+        os.environ |= dict.fromkeys(THREADS, "1")
+
+
+def pytest_collection_modifyitems(items):
+    """The slowest files first, so that no worker waits long for the other; of notebooks the last, which train most."""
+
+    def turn(item):
+        notebook = re.match(r"notebooks/(\d+)", item.nodeid)
+        slow = [place for place, file in enumerate(SLOW) if item.nodeid.startswith(file)]
+        return min(slow, default=len(SLOW)), -int(notebook[1]) if notebook else 0
+
+    items.sort(key=turn)
+
+
+def pytest_collection_finish():
+    """What TensorFlow and the tests' modules hold stays to the end: leave it out of every search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -131,7 +131,7 @@ def full_mnist(quick=False):
 
     if quick:  # a smoke test: a few digits show that all parts fit together
         sample = datasets.load("mnist", source="sample")
-        few = {"x_train": 1500, "y_train": 1500, "x_test": 300, "y_test": 300}
+        few = {"x_train": 800, "y_train": 800, "x_test": 100, "y_test": 100}
         return replace(sample, **{part: getattr(sample, part)[:count] for part, count in few.items()})
     if os.environ.get("CNN_UTILS_SOURCE") == "sample":
         raise SystemExit(

