@@ -22,6 +22,15 @@ def never_restored(image, weights, size):
     return drops
 
 
+def cut_off_wrongly(image, weights, size):
+    drops, reach = np.zeros(image.shape), size // 2
+    for row, column in np.ndindex(image.shape):
+        hidden = image.copy()
+        hidden[row - reach : row + reach + 1, column - reach : column + reach + 1] = 0
+        drops[row, column] = np.sum(weights * image) - np.sum(weights * hidden)
+    return drops
+
+
 def down_and_right(image, weights, size):
     shifted = np.zeros(image.shape)
     products = image * weights
@@ -64,7 +73,8 @@ CHECKERS = {
             36: "a kernel of 5 reaches over 5 units, which is 4 steps from the first to the last.",
             16: "that is the window of pool2 itself.",
             14: "that is the window of conv2.",
-            13: "that is five 5×5 layers without pools, nearly; each pool doubles the distance of what follows.",
+            13: "that is three 5×5 layers without pools; each pool doubles the distance of what follows.",
+            15: "that counts all five windows but no stride; each pool doubles the distance of what follows.",
         },
         otherwise="16 pixels, and 4 steps more; how many pixels is one step between neighbours of pool2?",
     ),
@@ -94,6 +104,9 @@ CHECKERS = {
             ),
             "one pixel is hidden, not a square.": lambda image, weights, size: weights * image,
             "what was hidden stays hidden; start each time from the whole image.": never_restored,
+            "at the upper and left edge `row - reach` is negative, and a slice from −1 starts at the end.": (
+                cut_off_wrongly
+            ),
             "the square starts at the pixel; put the pixel in its middle.": down_and_right,
         },
         otherwise="Make the square black in a copy; the score of the image less the score of the copy.",

@@ -46,6 +46,16 @@ def left_hidden(image, weights, size):
     return np.reshape(drops, image.shape)
 
 
+def cut_off_wrongly(image, weights, size):
+    drops, reach = [], size // 2
+    for row in range(len(image)):
+        for column in range(image.shape[1]):
+            copy = image.copy()
+            copy[row - reach : row + reach + 1, column - reach : column + reach + 1] = 0
+            drops.append(np.sum(weights * (image - copy)))
+    return np.reshape(drops, image.shape)
+
+
 def from_the_corner(image, weights, size):
     padded = np.pad(weights * image, ((0, size - 1), (0, size - 1)))
     return np.array(
@@ -86,6 +96,7 @@ WRONG = {
         (16, "pool2 itself"),
         (14, "window of conv2"),
         (13, "without pools"),
+        (15, "no stride"),
         (64, "how many pixels"),
     ],
     "7.2": [
@@ -107,6 +118,7 @@ WRONG = {
         (lambda image, weights, size: image * weights, "one pixel"),
         (left_hidden, "stays hidden"),
         (from_the_corner, "in its middle"),
+        (cut_off_wrongly, "negative"),
         (lambda image, weights, size: np.zeros(image.shape), "black in a copy"),
     ],
     "7.4": [
