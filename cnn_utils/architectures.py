@@ -14,24 +14,21 @@ from cnn_utils.arithmetic import whole_number
 from cnn_utils.models import image_shape
 
 layers = keras.layers
-
-# Table I of LeNet-5: the maps of s2 that each filter of c3 sees
 LENET5_TABLE = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
 
 
 def lenet5_1998(input_shape=(32, 32, 1), classes=10):
-    """LeNet-5 as published: c1, s2, c3, s4, c5, f6, output.
+    """LeNet-5 as published: c1, s2, c3, s4, c5, f6, output; 60,000 trained weights and 840 fixed ones.
 
-    Maps of 28x28 (6), 14x14, 10x10 (16), 5x5, then 120, 84 and ``classes`` numbers. The maps of c1 and s2 are layers of
-    their own, so that a filter of c3 can take those that `LENET5_TABLE` names. s2 and s4 weight the mean of 2x2 pixels
-    (in the paper the sum, with a quarter of the weight). The output is f6 times a fixed code of 84 signs for each class,
-    drawn at random (in the paper a bitmap of the digit): but for a number that all classes share, that is minus half
-    the paper's squared distance. Source: LeCun et al., "Gradient-based learning applied to document recognition"
-    (1998), section II.B.
+    Maps of 28x28 (6), 14x14, 10x10 (16), 5x5, then 120, 84 and ``classes`` numbers. The maps of c1 and s2 are layers
+    of their own, so that each filter of c3 can take those that Table I names, `LENET5_TABLE`. s2 and s4 weight the
+    mean of 2x2 pixels (in the paper the sum, with a quarter of the weight). The output is f6 times a fixed code of 84
+    signs for each class, drawn at random (in the paper a bitmap of the digit): minus half the paper's squared distance,
+    but for a number that all classes share.
+    Source: LeCun et al., "Gradient-based learning applied to document recognition" (1998), section II.B.
 
-    >>> model = lenet5_1998()
-    >>> model.count_params(), sum(weight.numpy().size for weight in model.trainable_weights)
-    (60840, 60000)
+    >>> sum(weight.numpy().size for weight in lenet5_1998().trainable_weights)
+    60000
     """
     image, classes = _begin(input_shape, classes)
     maps = [layers.Conv2D(1, 5, activation=scaled_tanh, name=f"c1_map{n}")(image) for n in range(6)]
@@ -51,8 +48,8 @@ def lenet5_1998(input_shape=(32, 32, 1), classes=10):
 def alexnet(input_shape=(224, 224, 3), classes=1000):
     """AlexNet: five convolutions, three of them in two groups, and three dense layers; 60,965,224 weights.
 
-    Maps of 55x55 (96), 27x27 (256), 13x13 (384, 384, 256), 6x6. From 224 pixels to 55 it takes a padding of two, not in
-    the paper. Source: Krizhevsky et al., "ImageNet classification with deep convolutional networks" (2012), section 3.5.
+    Maps of 55x55 (96), 27x27 (256), 13x13 (384, 384, 256), 6x6. From 224 pixels to 55 it takes a padding that is not in
+    the paper. Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural networks" (2012), 3.5.
     """
     image, classes = _begin(input_shape, classes, smallest=63)
     x = _pool(_conv(image, 96, 11, "conv1", stride=4, padding=2), "pool1")
@@ -107,18 +104,17 @@ def googlenet(input_shape=(224, 224, 3), classes=1000, *, auxiliary=False):
     x = _inception(x, "inception3a", 64, 96, 128, 16, 32, 32)
     x = _inception(x, "inception3b", 128, 128, 192, 32, 96, 64)
     x = _pool(x, "pool3", padding="same")
-    x = module_4a = _inception(x, "inception4a", 192, 96, 208, 16, 48, 64)
+    x = x4a = _inception(x, "inception4a", 192, 96, 208, 16, 48, 64)
     x = _inception(x, "inception4b", 160, 112, 224, 24, 64, 64)
     x = _inception(x, "inception4c", 128, 128, 256, 24, 64, 64)
-    x = module_4d = _inception(x, "inception4d", 112, 144, 288, 32, 64, 64)
+    x = x4d = _inception(x, "inception4d", 112, 144, 288, 32, 64, 64)
     x = _inception(x, "inception4e", 256, 160, 320, 32, 128, 128)
     x = _pool(x, "pool4", padding="same")
     x = _inception(x, "inception5a", 256, 160, 320, 32, 128, 128)
     x = _inception(x, "inception5b", 384, 192, 384, 48, 128, 128)
     outputs = _average_head(x, classes, dropout=0.4)
     if auxiliary:
-        heads = ((module_4a, "auxiliary1"), (module_4d, "auxiliary2"))
-        outputs = [outputs, *(_auxiliary_head(module, classes, name) for module, name in heads)]
+        outputs = [outputs, _auxiliary_head(x4a, classes, 1), _auxiliary_head(x4d, classes, 2)]
     return keras.Model(image, outputs, name="googlenet")
 
 
@@ -177,7 +173,7 @@ def _subsample(x, name):
     return layers.DepthwiseConv2D(1, activation=scaled_tanh, name=name)(mean)
 
 
-def _conv(x, filters, kernel, name, *, stride=1, padding=None, groups=1, bare=False):
+def _conv(x, filters, kernel, name, stride=1, *, padding=None, groups=1, bare=False):
     """Pad each side by half the kernel unless ``padding`` says otherwise. ``bare``: no bias, no ReLU."""
     padding = kernel // 2 if padding is None else padding
     if stride > 1 and padding:  # "same" would put one pixel less before than after
@@ -199,8 +195,7 @@ def _norm(x, name, relu=True):
 def _dense_head(x, classes):
     x = layers.Flatten(name="flatten")(x)
     for name in ("dense1", "dense2"):
-        x = layers.Dense(4096, activation="relu", name=name)(x)
-        x = layers.Dropout(0.5, name=f"{name}_dropout")(x)
+        x = layers.Dropout(0.5, name=f"{name}_dropout")(layers.Dense(4096, activation="relu", name=name)(x))
     return layers.Dense(classes, name="logits")(x)
 
 
@@ -210,10 +205,10 @@ def _average_head(x, classes, dropout=0):
     return layers.Dense(classes, name="logits")(x)
 
 
-def _auxiliary_head(x, classes, name):
-    x = layers.AveragePooling2D(5, 3, name=f"{name}_pool")(x)
-    x = layers.Flatten(name=f"{name}_flatten")(_conv(x, 128, 1, f"{name}_conv"))
-    x = layers.Dense(1024, activation="relu", name=f"{name}_dense")(x)
+def _auxiliary_head(x, classes, number):
+    name = f"auxiliary{number}"
+    x = _conv(layers.AveragePooling2D(5, 3, name=f"{name}_pool")(x), 128, 1, f"{name}_conv")
+    x = layers.Dense(1024, activation="relu", name=f"{name}_dense")(layers.Flatten(name=f"{name}_flatten")(x))
     return layers.Dense(classes, name=name)(layers.Dropout(0.7, name=f"{name}_dropout")(x))
 
 
@@ -221,7 +216,7 @@ def _inception(x, name, one, reduce3, three, reduce5, five, projection):
     branch1 = _conv(x, one, 1, f"{name}_1x1")
     branch3 = _conv(_conv(x, reduce3, 1, f"{name}_3x3_reduce"), three, 3, f"{name}_3x3")
     branch5 = _conv(_conv(x, reduce5, 1, f"{name}_5x5_reduce"), five, 5, f"{name}_5x5")
-    pooled = layers.MaxPooling2D(3, 1, padding="same", name=f"{name}_pool")(x)
+    pooled = layers.MaxPooling2D(3, 1, "same", name=f"{name}_pool")(x)
     pooled = _conv(pooled, projection, 1, f"{name}_pool_projection")
     return layers.Concatenate(name=f"{name}_join")([branch1, branch3, branch5, pooled])
 
@@ -232,25 +227,22 @@ def _stem(image):
 
 
 def _resnet(name, input_shape, classes, depths, block):
-    """``block``: its convolutions, (kernel, width); a width of 1 is 64 filters in stage 2, 128 in stage 3, ..."""
     image, classes = _begin(input_shape, classes)
     x = _stem(image)
     for stage, depth in enumerate(depths, start=2):
         for number in range(1, depth + 1):
             stride = 2 if stage > 2 and number == 1 else 1
-            convolutions = [(kernel, width * 2 ** (stage + 4)) for kernel, width in block]
-            x = _residual_block(x, convolutions, stride, f"stage{stage}_block{number}")
+            x = _residual_block(x, block, 2 ** (stage + 4), stride, f"stage{stage}_block{number}")
     return keras.Model(image, _average_head(x, classes), name=name)
 
 
-def _residual_block(x, convolutions, stride, name):
-    """What goes in, brought to the right shape if need be, plus what the (kernel, filters) make of it."""
+def _residual_block(x, block, filters, stride, name):
+    """Convolutions, of which ``block`` has (kernel, width), and what went in, brought to their shape if need be."""
     y = x
-    for number, (kernel, filters) in enumerate(convolutions, start=1):
-        conv, step = f"{name}_conv{number}", stride if number == 1 else 1
-        y = _conv(y, filters, kernel, conv, stride=step, bare=True)
-        y = _norm(y, conv, relu=number < len(convolutions))
+    for number, (kernel, width) in enumerate(block, start=1):
+        y = _conv(y, width * filters, kernel, f"{name}_conv{number}", stride if number == 1 else 1, bare=True)
+        y = _norm(y, f"{name}_conv{number}", relu=number < len(block))
     if x.shape != y.shape:
-        x = _conv(x, filters, 1, f"{name}_shortcut", stride=stride, bare=True)
+        x = _conv(x, y.shape[-1], 1, f"{name}_shortcut", stride, bare=True)
         x = _norm(x, f"{name}_shortcut", relu=False)
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
