@@ -2,9 +2,9 @@
 
 Each takes an image's (height, width, channels) and a number of classes, and returns a model from images to logits:
 compile it with a loss that has ``from_logits=True``. Raises ValueError if a number is not whole and positive, or the
-image smaller than 32x32 (AlexNet 63x63, ZFNet 53x53, GoogLeNet with auxiliary heads 65x65). Left out: the papers'
-preprocessing, initial values, and response normalisation across channels (AlexNet, ZFNet, GoogLeNet), which has no
-weights and in section 4.1 of the VGG paper no use. Batch normalisation has the epsilon of `keras.applications`.
+image smaller than 32x32 (AlexNet 63x63, ZFNet 53x53, GoogLeNet with auxiliary heads 65x65). Left out are the papers'
+initial values, and response normalisation across channels (AlexNet, ZFNet, GoogLeNet): it has no weights, and section
+4.1 of the VGG paper measures no gain from it. Batch normalisation has the epsilon of `keras.applications`.
 """
 
 import numpy as np
@@ -24,8 +24,7 @@ def lenet5_1998(input_shape=(32, 32, 1), classes=10):
     of their own, so that each filter of c3 can take those that Table I names, `LENET5_TABLE`. s2 and s4 weight the
     mean of 2x2 pixels (in the paper the sum, with a quarter of the weight). The output is f6 times a fixed code of 84
     signs for each class, drawn at random (in the paper a bitmap of the digit): minus half the paper's squared distance,
-    but for a number that all classes share.
-    Source: LeCun et al., "Gradient-based learning applied to document recognition" (1998), section II.B.
+    but for a number that all classes share. Source: LeCun et al., "Gradient-based learning applied ..." (1998), II.B.
 
     >>> sum(weight.numpy().size for weight in lenet5_1998().trainable_weights)
     60000
@@ -33,11 +32,10 @@ def lenet5_1998(input_shape=(32, 32, 1), classes=10):
     image, classes = _begin(input_shape, classes)
     maps = [layers.Conv2D(1, 5, activation=scaled_tanh, name=f"c1_map{n}")(image) for n in range(6)]
     maps = [_subsample(x, f"s2_map{n}") for n, x in enumerate(maps)]
-    filters = []
-    for n, row in enumerate(LENET5_TABLE.split()):
-        seen = layers.Concatenate(name=f"c3_map{n}_input")([maps[int(digit)] for digit in row])
-        filters.append(layers.Conv2D(1, 5, activation=scaled_tanh, name=f"c3_map{n}")(seen))
-    x = _subsample(layers.Concatenate(name="c3")(filters), "s4")
+    rows = [[maps[int(digit)] for digit in row] for row in LENET5_TABLE.split()]
+    seen = [layers.Concatenate(name=f"c3_map{n}_input")(row) for n, row in enumerate(rows)]
+    c3 = [layers.Conv2D(1, 5, activation=scaled_tanh, name=f"c3_map{n}")(x) for n, x in enumerate(seen)]
+    x = _subsample(layers.Concatenate(name="c3")(c3), "s4")
     x = layers.Conv2D(120, 5, activation=scaled_tanh, name="c5")(x)
     x = layers.Dense(84, activation=scaled_tanh, name="f6")(layers.Flatten(name="flatten")(x))
     codes = keras.initializers.Constant(np.random.default_rng(1998).choice([-1.0, 1.0], (84, classes)))
@@ -52,11 +50,11 @@ def alexnet(input_shape=(224, 224, 3), classes=1000):
     the paper. Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural networks" (2012), 3.5.
     """
     image, classes = _begin(input_shape, classes, smallest=63)
-    x = _pool(_conv(image, 96, 11, "conv1", stride=4, padding=2), "pool1")
-    x = _pool(_conv(x, 256, 5, "conv2", groups=2), "pool2")
+    x = layers.MaxPooling2D(3, 2, name="pool1")(_conv(image, 96, 11, "conv1", stride=4, padding=2))
+    x = layers.MaxPooling2D(3, 2, name="pool2")(_conv(x, 256, 5, "conv2", groups=2))
     x = _conv(x, 384, 3, "conv3")
     x = _conv(x, 384, 3, "conv4", groups=2)
-    x = _pool(_conv(x, 256, 3, "conv5", groups=2), "pool5")
+    x = layers.MaxPooling2D(3, 2, name="pool5")(_conv(x, 256, 3, "conv5", groups=2))
     return keras.Model(image, _dense_head(x, classes), name="alexnet")
 
 
@@ -67,11 +65,11 @@ def zfnet(input_shape=(224, 224, 3), classes=1000):
     Source: Zeiler & Fergus, "Visualizing and understanding convolutional networks" (arXiv:1311.2901), figure 3.
     """
     image, classes = _begin(input_shape, classes, smallest=53)
-    x = _pool(_conv(image, 96, 7, "conv1", stride=2, padding=1), "pool1", padding="same")
-    x = _pool(_conv(x, 256, 5, "conv2", stride=2, padding=0), "pool2", padding="same")
+    x = layers.MaxPooling2D(3, 2, "same", name="pool1")(_conv(image, 96, 7, "conv1", stride=2, padding=1))
+    x = layers.MaxPooling2D(3, 2, "same", name="pool2")(_conv(x, 256, 5, "conv2", stride=2, padding=0))
     x = _conv(x, 384, 3, "conv3")
     x = _conv(x, 384, 3, "conv4")
-    x = _pool(_conv(x, 256, 3, "conv5"), "pool5")
+    x = layers.MaxPooling2D(3, 2, name="pool5")(_conv(x, 256, 3, "conv5"))
     return keras.Model(image, _dense_head(x, classes), name="zfnet")
 
 
@@ -98,18 +96,18 @@ def googlenet(input_shape=(224, 224, 3), classes=1000, *, auxiliary=False):
     Source: Szegedy et al., "Going deeper with convolutions" (arXiv:1409.4842), section 5 and Table 1.
     """
     image, classes = _begin(input_shape, classes, smallest=65 if auxiliary else 32)
-    x = _pool(_conv(image, 64, 7, "conv1", stride=2), "pool1", padding="same")
+    x = layers.MaxPooling2D(3, 2, "same", name="pool1")(_conv(image, 64, 7, "conv1", stride=2))
     x = _conv(x, 64, 1, "conv2_reduce")
-    x = _pool(_conv(x, 192, 3, "conv2"), "pool2", padding="same")
+    x = layers.MaxPooling2D(3, 2, "same", name="pool2")(_conv(x, 192, 3, "conv2"))
     x = _inception(x, "inception3a", 64, 96, 128, 16, 32, 32)
     x = _inception(x, "inception3b", 128, 128, 192, 32, 96, 64)
-    x = _pool(x, "pool3", padding="same")
+    x = layers.MaxPooling2D(3, 2, "same", name="pool3")(x)
     x = x4a = _inception(x, "inception4a", 192, 96, 208, 16, 48, 64)
     x = _inception(x, "inception4b", 160, 112, 224, 24, 64, 64)
     x = _inception(x, "inception4c", 128, 128, 256, 24, 64, 64)
     x = x4d = _inception(x, "inception4d", 112, 144, 288, 32, 64, 64)
     x = _inception(x, "inception4e", 256, 160, 320, 32, 128, 128)
-    x = _pool(x, "pool4", padding="same")
+    x = layers.MaxPooling2D(3, 2, "same", name="pool4")(x)
     x = _inception(x, "inception5a", 256, 160, 320, 32, 128, 128)
     x = _inception(x, "inception5b", 384, 192, 384, 48, 128, 128)
     outputs = _average_head(x, classes, dropout=0.4)
@@ -164,8 +162,7 @@ def scaled_tanh(x):
 
 
 def _begin(input_shape, classes, smallest=32):
-    shape = image_shape(input_shape, smallest, "the maps shrink on the way to the last layer")
-    return keras.Input(shape, name="image"), whole_number("classes", classes)
+    return keras.Input(image_shape(input_shape, smallest), name="image"), whole_number("classes", classes)
 
 
 def _subsample(x, name):
@@ -181,10 +178,6 @@ def _conv(x, filters, kernel, name, stride=1, *, padding=None, groups=1, bare=Fa
     options = {"use_bias": False} if bare else {"activation": "relu"}
     options["padding"] = "same" if stride == 1 else "valid"
     return layers.Conv2D(filters, kernel, stride, groups=groups, name=name, **options)(x)
-
-
-def _pool(x, name, padding="valid"):
-    return layers.MaxPooling2D(3, 2, padding, name=name)(x)
 
 
 def _norm(x, name, relu=True):
@@ -223,7 +216,7 @@ def _inception(x, name, one, reduce3, three, reduce5, five, projection):
 
 def _stem(image):
     x = _norm(_conv(image, 64, 7, "conv1", stride=2, bare=True), "conv1")
-    return _pool(layers.ZeroPadding2D(1, name="pool1_pad")(x), "pool1")
+    return layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
 
 
 def _resnet(name, input_shape, classes, depths, block):
@@ -243,6 +236,5 @@ def _residual_block(x, block, filters, stride, name):
         y = _conv(y, width * filters, kernel, f"{name}_conv{number}", stride if number == 1 else 1, bare=True)
         y = _norm(y, f"{name}_conv{number}", relu=number < len(block))
     if x.shape != y.shape:
-        x = _conv(x, y.shape[-1], 1, f"{name}_shortcut", stride, bare=True)
-        x = _norm(x, f"{name}_shortcut", relu=False)
+        x = _norm(_conv(x, y.shape[-1], 1, f"{name}_shortcut", stride, bare=True), f"{name}_shortcut", False)
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))

@@ -77,14 +77,14 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
     )
 
 
-def image_shape(input_shape, smallest, reason="pool2 has nothing left to pool in a smaller image"):
-    """The shape as three checked numbers. The ``reason`` of a ValueError says why smaller images do not fit.
+def image_shape(input_shape, smallest):
+    """The shape as three checked numbers, or a ValueError that names the one that does not fit.
 
     >>> image_shape([32, 48, 3], smallest=32)
     (32, 48, 3)
     """
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ValueError(f"input_shape={input_shape!r} must be (height, width, channels)")
-    rule = f"must be {smallest} high and wide, or more: {reason}"
+    rule = f"must be {smallest} high and wide, or more: the maps shrink from layer to layer"
     sides = pair("input_shape", input_shape[:2], smallest, rule)
     return *sides, whole_number("input_shape channels", input_shape[2])
