@@ -157,7 +157,7 @@ def densenet121(input_shape=(224, 224, 3), classes=1000):
 
 @keras.saving.register_keras_serializable("cnn_utils")
 def scaled_tanh(x):
-    """LeNet-5's activation: it sends 1 to 1 and -1 to -1, where its curve bends most (appendix A of the paper)."""
+    """LeNet-5's activation (appendix A): 1 stays 1, where it bends most. Import it before loading a saved LeNet-5."""
     return 1.7159 * keras.ops.tanh(2 * x / 3)
 
 
