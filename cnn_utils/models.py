@@ -22,7 +22,7 @@ def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 
     >>> lenet5().count_params()
     61706
     """
-    shape = _image_shape(input_shape, 16 if padding == "valid" else 12)
+    shape = image_shape(input_shape, 16 if padding == "valid" else 12)
     first, second = pair("filters", filters)
     wide, narrow = pair("units", units)
     layers = keras.layers
@@ -57,7 +57,7 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
     >>> quicknet().count_params()
     80202
     """
-    shape = _image_shape(input_shape, 16)
+    shape = image_shape(input_shape, 16)
     first, second = pair("filters", filters)
     layers = keras.layers
     return keras.Sequential(
@@ -77,10 +77,14 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
     )
 
 
-def _image_shape(input_shape, smallest):
-    """The shape as three checked numbers."""
+def image_shape(input_shape, smallest):
+    """The shape as three checked numbers, or a ValueError that names the one that does not fit.
+
+    >>> image_shape([32, 48, 3], smallest=32)
+    (32, 48, 3)
+    """
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise ValueError(f"input_shape={input_shape!r} must be (height, width, channels)")
-    rule = f"must be {smallest} high and wide, or more: pool2 has nothing left to pool in a smaller image"
+    rule = f"must be {smallest} high and wide, or more: the maps shrink from layer to layer"
     sides = pair("input_shape", input_shape[:2], smallest, rule)
     return *sides, whole_number("input_shape channels", input_shape[2])
