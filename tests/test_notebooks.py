@@ -254,6 +254,23 @@ def test_a_claim_is_proved_exactly_where_the_ledger_says():
             assert verdict == "open", f"{name}: nothing proves it, so its verdict is 'open'"
 
 
+def test_a_number_in_a_verdict_is_one_that_its_notebooks_show():
+    """A percentage, or a number with a decimal point, is printed in a cell or is the bound of an assertion."""
+    shown, code = {}, {}
+    for path in PATHS:
+        cells = code_cells(read(path))
+        shown[path.name[:2]] = "\n".join(output.get("text", "") for cell in cells for output in cell.outputs)
+        code[path.name[:2]] = "\n".join(cell.source for cell in cells)
+    for name, (_, where, verdict) in ledger().items():
+        for number, percent in re.findall(r"(\d+(?:\.\d+)?)(?: to \d+(?:\.\d+)?)?( %)?", verdict):
+            if not percent and "." not in number:
+                continue
+            printed = rf"(?<![\d.]){re.escape(number)}(?!\d){' ?%' if percent else ''}"
+            bound = rf"\b{float(number) / 100:g}\b" if percent else rf"\b{re.escape(number)}\b"
+            found = any(re.search(printed, shown[n]) or re.search(bound, code[n]) for n in where)
+            assert found, f"{name} says {number}{percent}, which no cell of {sorted(where)} shows"
+
+
 def test_every_tagged_cell_asserts():
     for path in PATHS:
         for cell in code_cells(read(path)):

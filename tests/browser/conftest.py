@@ -75,7 +75,7 @@ class Lab:
             "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
         )
 
-    def run_all(self, page, timeout=300):
+    def run_all(self, page, timeout=600):
         """Run all cells; return them as the notebook file would hold them, outputs included."""
         page.evaluate("window.done = false")
         page.evaluate(
