@@ -78,7 +78,11 @@ class LayerExplorer(anywidget.AnyWidget):
     def select(self, layer, unit=None, channel=None):
         """Explain this unit: (row, column) and channel of a map, or index of a vector; else the most active.
 
-        >>> explorer.select("conv2", unit=(4, 7), channel=2)  # doctest: +SKIP
+        >>> from cnn_utils import models
+        >>> explorer = LayerExplorer(models.lenet5())
+        >>> explorer.select("conv2", unit=(4, 7), channel=2)
+        >>> explorer.explain().window.rows
+        (4, 9)
         """
         if layer not in self._steps:
             raise ValueError(f"layer={layer!r} is not shown here: choose one of {', '.join(self._steps)}")
