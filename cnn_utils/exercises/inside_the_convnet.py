@@ -6,37 +6,19 @@ from cnn_utils.exercises.comparing import Example, Function, Hint, Value
 
 
 def occlusion(image, weights, size):
-    drops = np.zeros(image.shape)
-    for row, column in np.ndindex(image.shape):
-        hidden = image.copy()
-        hidden[_square(row, size), _square(column, size)] = 0
-        drops[row, column] = np.sum(weights * image) - np.sum(weights * hidden)
-    return drops
+    return _drops(image, weights, _around(size))
 
 
 def never_restored(image, weights, size):
-    drops, hidden = np.zeros(image.shape), image.copy()
-    for row, column in np.ndindex(image.shape):
-        hidden[_square(row, size), _square(column, size)] = 0
-        drops[row, column] = np.sum(weights * image) - np.sum(weights * hidden)
-    return drops
+    return _drops(image, weights, _around(size), restored=False)
 
 
 def cut_off_wrongly(image, weights, size):
-    drops, reach = np.zeros(image.shape), size // 2
-    for row, column in np.ndindex(image.shape):
-        hidden = image.copy()
-        hidden[row - reach : row + reach + 1, column - reach : column + reach + 1] = 0
-        drops[row, column] = np.sum(weights * image) - np.sum(weights * hidden)
-    return drops
+    return _drops(image, weights, lambda middle: slice(middle - size // 2, middle + size // 2 + 1))
 
 
 def down_and_right(image, weights, size):
-    shifted = np.zeros(image.shape)
-    products = image * weights
-    for row, column in np.ndindex(image.shape):
-        shifted[row, column] = products[row : row + size, column : column + size].sum()
-    return shifted
+    return _drops(image, weights, lambda first: slice(first, first + size))
 
 
 def moved(image, down, right):
@@ -56,8 +38,18 @@ def saturated(x):
         )
 
 
-def _square(middle, size):
-    return slice(max(middle - size // 2, 0), middle + size // 2 + 1)
+def _around(size):
+    return lambda middle: slice(max(middle - size // 2, 0), middle + size // 2 + 1)
+
+
+def _drops(image, weights, side, restored=True):
+    """By how much the score drops when the rows and columns that ``side`` gives for a pixel are hidden."""
+    drops, hidden = np.zeros(image.shape), image.copy()
+    for row, column in np.ndindex(image.shape):
+        hidden = image.copy() if restored else hidden
+        hidden[side(row), side(column)] = 0
+        drops[row, column] = np.sum(weights * image) - np.sum(weights * hidden)
+    return drops
 
 
 random = np.random.default_rng(7)
