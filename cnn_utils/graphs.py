@@ -28,8 +28,10 @@ def log_directory(name):
         raise ValueError(f"name={name!r}: use letters, digits, '-', '_' and '.', after a letter or digit")
     folder = cnn_utils.folder("CNN_UTILS_RUNS", "runs") / name
     try:
+        if folder.is_symlink():
+            raise OSError("it is a symbolic link")
         if folder.exists():
-            shutil.rmtree(folder)  # no file and no link; links inside are removed, not followed
+            shutil.rmtree(folder)  # no file; links inside are removed, not followed
         folder.mkdir(parents=True)
     except OSError as error:
         raise ValueError(f"name={name!r}: {folder} cannot be emptied: {error.strerror or error}") from error
