@@ -70,34 +70,18 @@ def model_graph(model):
     """Turn a built Sequential or Functional model into a GraphDef whose nodes are the layers.
 
     Each has its output shape and its number of parameters as attributes. A layer used a second time is there
-    again, ``name_2``. Raises ValueError if the model is of another kind or does not know its input shape yet.
+    again, ``name_2``. A model inside the model is a box to open: its layers are nodes ``name/layer``. Raises
+    ValueError if the model is of another kind or does not know its input shape yet.
 
     >>> model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2, name="scores")])
     >>> nodes(model_graph(model))
     [('x', 'InputLayer', ()), ('scores', 'Dense', ('x',))]
     """
-    network = getattr(model, "_functional", model)  # a Sequential model keeps a Functional one inside
-    by_depth = getattr(network, "_nodes_by_depth", None)
-    if not isinstance(model, keras.Model) or by_depth is None:
+    if not isinstance(model, keras.Model) or not _calls(model):
         what = f"model={getattr(model, 'name', model)!r} ({type(model).__name__}) has no graph of layers"
         raise ValueError(f"{what}: give a Sequential or Functional model that begins with keras.Input")
-    calls = [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
-    graph, made_by, taken = tf.compat.v1.GraphDef(), {}, {call.operation.name for call in calls}
-    for call in calls:
-        layer = call.operation
-        name = re.sub(r"^input_layer(_\d+)?$", "input", layer.name)  # Keras' running number says nothing
-        again = name in made_by.values()
-        if again:
-            numbered = (f"{name}_{number}" for number in itertools.count(2))
-            name = next(other for other in numbered if other not in {*made_by.values(), *taken})
-        made_by.update((id(tensor), name) for tensor in call.output_tensors)
-        sources = [made_by[id(tensor)] for tensor in call.input_tensors]
-        node = graph.node.add(name=name, op=type(layer).__name__, input=sources)
-        shapes = [tf.TensorShape(tensor.shape) for tensor in call.output_tensors]
-        node.attr["_output_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)  # on the edges
-        node.attr["output_shape"].s = ", ".join(str(shape).replace("None", "?") for shape in shapes).encode()
-        if hasattr(layer, "count_params"):  # a shared layer's parameters count once
-            node.attr["parameters"].i = 0 if again else layer.count_params()
+    graph = tf.compat.v1.GraphDef()
+    _add_layers(graph, model, "", {}, set())
     return graph
 
 
@@ -195,6 +179,48 @@ def _write(graph, log_dir):
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error.message
         raise ValueError(f"log_dir={str(log_dir)!r} cannot be written: {reason}") from error
+
+
+def _inside(model):
+    """A Sequential model keeps a Functional one inside."""
+    return getattr(model, "_functional", None) or model
+
+
+def _calls(model):
+    """The calls of a model's layers, in the order in which they are computed; none if it has no graph of them."""
+    by_depth = getattr(_inside(model), "_nodes_by_depth", {})
+    return [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
+
+
+def _add_layers(graph, model, box, made_by, counted):
+    """Add a node for each layer, named ``box`` and its name; ``made_by`` maps tensors to nodes."""
+    calls, used = _calls(model), set()
+    taken = {call.operation.name for call in calls}
+    for call in calls:
+        layer, sources = call.operation, [made_by[id(tensor)] for tensor in call.input_tensors]
+        if box and isinstance(layer, keras.layers.InputLayer):
+            continue  # the box has no gate: what goes in comes from the nodes outside
+        name = re.sub(r"^input_layer(_\d+)?$", "input", layer.name)  # Keras' running number says nothing
+        if name in used:
+            numbered = (f"{name}_{number}" for number in itertools.count(2))
+            name = next(other for other in numbered if other not in used | taken)
+        used.add(name)
+        if isinstance(layer, keras.Model) and _calls(layer):
+            inside = _inside(layer)
+            outer = zip(inside.inputs, sources, strict=True)
+            inner = made_by | {id(tensor): source for tensor, source in outer}
+            _add_layers(graph, layer, f"{box}{name}/", inner, counted)
+            outputs = zip(call.output_tensors, inside.outputs, strict=True)
+            made_by.update((id(tensor), inner[id(output)]) for tensor, output in outputs)
+            continue
+        made_by.update((id(tensor), box + name) for tensor in call.output_tensors)
+        node = graph.node.add(name=box + name, op=type(layer).__name__, input=sources)
+        shapes = [tf.TensorShape(tensor.shape) for tensor in call.output_tensors]
+        node.attr["_output_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)  # on the edges
+        node.attr["output_shape"].s = ", ".join(str(shape).replace("None", "?") for shape in shapes).encode()
+        if hasattr(layer, "count_params"):  # a shared layer's parameters count once
+            node.attr["parameters"].i = 0 if layer in counted else layer.count_params()
+            counted.add(layer)
 
 
 def _source(input_name):

@@ -54,6 +54,18 @@ def nested():
     return keras.Model(x, inner(inner(x)) + 2 * x, name="outer")
 
 
+def boxes():
+    """Two residual blocks, each a model that holds a model, with layers of the same names."""
+    layers, x = keras.layers, keras.Input((4, 4, 2), name="image")
+
+    def block(name):
+        within = keras.Input((4, 4, 2))
+        convs = keras.Sequential([keras.Input((4, 4, 2)), layers.Conv2D(2, 1, name="conv")], name="convs")
+        return keras.Model(within, layers.Add(name="sum")([convs(within), within]), name=name)
+
+    return keras.Model(x, layers.Flatten(name="last")(block("second")(block("first")(x))))
+
+
 def numbered():
     left, right = keras.Input((4,), name="image"), keras.Input((4,), name="image_1")
     return keras.Model([left, right], keras.layers.Add(name="sum")([left, right]))
@@ -151,12 +163,28 @@ def test_a_shared_layer_appears_once_per_use_and_its_parameters_count_once():
     assert sum(node.attr["parameters"].i for node in graph.node) == model.count_params()
 
 
-def test_a_model_inside_a_model_is_one_node_for_each_use():
-    layers = {name: inputs for name, _, inputs in graphs.nodes(graphs.model_graph(nested()))}
-    assert layers["inner"] == ("x",) and layers["inner_2"] == ("inner",)
+def test_a_model_inside_a_model_is_a_box_with_its_layers_for_each_use():
+    model = nested()
+    graph = graphs.model_graph(model)
+    layers = {name: inputs for name, _, inputs in graphs.nodes(graph)}
+    assert layers["inner/dense1"] == ("x",) and layers["inner_2/dense1"] == ("inner/dense1",)
+    assert not {"inner", "inner_2", "inner/input"} & set(layers)
+    assert sum(node.attr["parameters"].i for node in graph.node) == model.count_params() > 0
 
 
-@pytest.mark.parametrize("build", [sequential, two_branches, nested, numbered])
+def test_boxes_hold_boxes_and_layers_of_the_same_name():
+    graph = graphs.model_graph(boxes())
+    assert [(name, inputs) for name, _, inputs in graphs.nodes(graph)] == [
+        ("image", ()),
+        ("first/convs/conv", ("image",)),
+        ("first/sum", ("first/convs/conv", "image")),
+        ("second/convs/conv", ("first/sum",)),
+        ("second/sum", ("second/convs/conv", "first/sum")),
+        ("last", ("second/sum",)),
+    ]
+
+
+@pytest.mark.parametrize("build", [sequential, two_branches, nested, boxes, numbered])
 def test_names_are_unique_and_every_input_exists_before_it_is_used(build):
     seen = set()
     for name, _, inputs in graphs.nodes(graphs.model_graph(build())):

@@ -134,6 +134,16 @@ def test_the_graphs_tab_opens_on_the_layers_that_the_callback_wrote(kind, browse
     assert _drawn(page, MODELS[kind][-1]) == sorted(MODELS[kind])
 
 
+def test_a_model_inside_a_model_is_a_box_that_opens_on_its_layers(page, tmp_path):
+    graphs.write_model_graph(_two_blocks(), tmp_path)
+    page.goto(f"{graphs._serve(tmp_path)}#graphs")
+    assert _drawn(page, "logits") == ["block1", "block2", "image", "logits"]
+    page.locator("g.node[data-name='block1'] .nodeshape").first.dblclick()
+    page.locator("g.node[data-name='block1/add']").wait_for()
+    shown = page.locator("g.node[data-name^='block1/']").evaluate_all("all => all.map(n => n.dataset.name)")
+    assert sorted(shown) == ["block1/add", "block1/conv1", "block1/conv2"]
+
+
 @pytest.mark.parametrize("tag", ["epoch_accuracy", "epoch_loss"])
 def test_scalars_draws_a_curve_for_training_and_one_for_validation(tag, board, page):
     page.goto(f"{board}#scalars")
@@ -226,6 +236,19 @@ def _inks(canvas, seconds=60):
         if min(len(blue), len(orange)) > 500:
             return blue, orange
     raise AssertionError(f"{len(blue)} blue and {len(orange)} orange pixels are drawn")
+
+
+def _two_blocks():
+    """A network of two residual blocks, each a model of its own."""
+
+    def block(name):
+        x = keras.Input((8, 8, 4))
+        convolutions = [keras.layers.Conv2D(4, 3, padding="same", name=f"conv{n}") for n in (1, 2)]
+        y = convolutions[1](convolutions[0](x))
+        return keras.Model(x, keras.layers.Add(name="add")([x, y]), name=name)
+
+    image = keras.Input((8, 8, 4), name="image")
+    return keras.Model(image, keras.layers.Dense(2, name="logits")(block("block2")(block("block1")(image))))
 
 
 def _train(kind, log_dir):
