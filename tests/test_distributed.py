@@ -92,9 +92,11 @@ class TestTrain:
         assert [(number, count) for number, _, count in seen] == [(number, 500) for number in range(1, 9)]
         one, two = weights(tmp_path), weights(undisturbed[0])
         assert one.keys() == two.keys() and len(one) > 2 * len(model.weights)  # with the optimizer's
-        for name, value in one.items():  # a ReLU whose sum rounds to the other side of zero moves a few more
-            apart = np.abs(two[name] - value) / np.abs(value).max()
-            assert np.mean(apart < 1e-4) > 0.99 and apart.max() < 0.05, name
+        for name, value in one.items():  # biases begin at 0: half a gradient would leave them half as large
+            apart = np.abs(two[name] - value).max() / np.abs(value).max()
+            assert apart < 0.03, (
+                f"{name}: rounding, and ReLUs that it turns, explain a hundredth, not {apart:.3f}"
+            )
 
     def test_an_uneven_share_counts_as_much_as_its_rows(self):
         x, y = np.random.default_rng(0).random((7, 28, 28, 1), "float32"), np.arange(7)
