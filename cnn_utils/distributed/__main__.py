@@ -1,0 +1,107 @@
+"""The command: start local workers, or be one worker of a cluster."""
+
+import argparse
+import os
+import re
+import sys
+import time
+from contextlib import nullcontext
+
+import numpy as np
+
+import cnn_utils
+from cnn_utils import datasets, distributed
+from cnn_utils.distributed import workers
+
+
+def main():
+    options = _options()
+    if options.workers == 1 or "TF_CONFIG" in os.environ:
+        return _work(options)
+    same = [
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in vars(options).items()
+        if value and name != "workers"
+    ]
+    with workers.local_workers(options.workers, same) as processes:
+        for index, line in workers.lines(processes):
+            if line is not None:
+                print(f"worker {index}: {line}", flush=True)
+            elif processes[index].returncode:
+                print(f"worker {index} failed, so the others are ended", flush=True)
+                return 1
+    return 0
+
+
+def _options():
+    parser = argparse.ArgumentParser(
+        "python -m cnn_utils.distributed", description="Train LeNet-5 on MNIST, on many workers."
+    )
+    for name, default, text in (
+        ("workers", 1, "processes on this machine; with TF_CONFIG or Slurm the cluster's number counts"),
+        ("epochs", 1, "how often each image is seen"),
+        ("batch", 128, "images of one step, of all workers together"),
+        ("save-every", 100, "steps from one checkpoint and report to the next"),
+        ("timeout", 60, "seconds after which a worker that waits for others gives up"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} ({default})")
+    parser.add_argument(
+        "--rate", type=float, default=0.05, help="learning rate of SGD with momentum 0.9 (0.05)"
+    )
+    parser.add_argument("--folder", help="for checkpoints and logs, seen by all workers (none)")
+    options = parser.parse_args()
+    for name, value in vars(options).items():
+        if isinstance(value, int | float) and not value > 0:
+            parser.error(f"argument --{name.replace('_', '-')}={value} must be above zero")
+    return options
+
+
+def _work(options):
+    """Be one worker, and end with a clear line whatever happens."""
+    tell = workers.watched(options.timeout)
+    try:
+        addresses, index = workers.this_worker()
+        tf = cnn_utils.tf
+        tell(f"waiting for {' and '.join(addresses)}")
+        _train(options, tf.distribute.MultiWorkerMirroredStrategy(), chief=index == 0, tell=tell)
+        return 0
+    except (ValueError, OSError, cnn_utils.tf.errors.OpError) as error:
+        reason = re.search("aborted by: (.*)", str(error))
+        print(f"A worker is gone: {reason[1]}" if reason else f"{type(error).__name__}: {error}", flush=True)
+        os._exit(1)  # TensorFlow's own way out would wait for the others
+
+
+def _train(options, strategy, chief, tell):
+    tf, keras = cnn_utils.tf, cnn_utils.keras
+    data = datasets.load("mnist")
+    images, labels = data.x_train / np.float32(255), data.y_train.astype("int64")
+    logs = tf.summary.create_file_writer(f"{options.folder}/logs") if chief and options.folder else None
+    began, seen = time.perf_counter(), 0
+
+    def build():
+        model = cnn_utils.models.lenet5()
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(options.rate, momentum=0.9), loss)
+        return model
+
+    def report(number, loss, count):
+        nonlocal began, seen
+        tell(f"waiting for the other workers in step {number + 1}")
+        seen += count
+        if chief and number % options.save_every == 0:
+            speed = seen / (time.perf_counter() - began)
+            print(f"step {number} · loss {loss:.4f} · {speed:,.0f} images/s", flush=True)
+            with logs.as_default(number) if logs else nullcontext():
+                tf.summary.scalar("loss", loss)
+                tf.summary.scalar("images per second", speed)
+            began, seen = time.perf_counter(), 0
+
+    settings = {name: getattr(options, name) for name in ("epochs", "batch", "folder", "save_every")}
+    model = distributed.train(build, images, labels, report=report, strategy=strategy, **settings)
+    parts = np.array_split(data.x_test / np.float32(255), 20)
+    right = np.mean(np.concatenate([model(part).numpy().argmax(axis=1) for part in parts]) == data.y_test)
+    print(f"trained: {right:.2%} of the test images are read rightly", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
