@@ -60,15 +60,15 @@ BLOCKS = [tuple(random.normal(size=size) for size in ((4,), (4, 6), (6, 4))) for
 
 CHECKERS = {
     "9.1": Value(
-        right=15_227_688,
+        right=14_765_988,
         hints={
             14_714_688: "these are the convolutions; the dense layer comes on top.",
-            15_226_688: "each of the 1,000 units has a bias, too.",
-            513_000: "that is the dense layer alone; the convolutions come on top.",
-            39_803_688: "that dense layer reads 7·7·512 numbers; behind the pooling there are 512.",
-            138_357_544: "that is VGG-16 with its three dense layers.",
+            14_765_888: "each of the 100 units has a bias, too.",
+            51_300: "that is the dense layer alone; the convolutions come on top.",
+            17_223_588: "that dense layer reads 7·7·512 numbers; behind the pooling there are 512.",
+            138_357_544: "that is VGG-16 with its three dense layers, for 1,000 classes.",
         },
-        otherwise="14,714,688 and a dense layer from 512 numbers to 1,000, with biases.",
+        otherwise="14,714,688 and a dense layer from 512 numbers to 100, with biases.",
     ),
     "9.2": Value(
         right=(5, 45 / 121),
