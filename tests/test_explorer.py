@@ -1,7 +1,9 @@
 """The explorer without a browser: its arguments, what it tells the page, and its still picture."""
 
 import base64
+import gzip
 import json
+import re
 import subprocess
 import sys
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from cnn_utils import inspection, keras
-from cnn_utils.explorer import LayerExplorer
+from cnn_utils.explorer import LayerExplorer, network, saved
 from tests import networks
 
 L = keras.layers
@@ -36,18 +38,18 @@ IMAGES = np.random.default_rng(0).random((3, 8, 8, 1))
 
 @pytest.fixture
 def explorer(model):
-    """An explorer that keeps what it sends to the page in `sent`."""
-    explorer = LayerExplorer(model, IMAGES, class_names=list("abcd"))
-    explorer.sent = []
-    explorer.send = lambda message, buffers=None: explorer.sent.append((message, buffers))
-    return explorer
+    return LayerExplorer(model, IMAGES, class_names=list("abcd"))
 
 
-def ask(explorer, **question):
-    """Ask as the page does; return the answer."""
-    buffers = question.pop("buffers", [])
-    explorer._handle_custom_msg({"id": "q", **question}, buffers)
-    return explorer.sent.pop()
+def layers(explorer):
+    """What the page knows of each layer that it shows, by name."""
+    return {layer["name"]: layer for layer in explorer._network["layers"] if layer["shown"]}
+
+
+def numbers(explorer, place):
+    """An array of the network, as the page reads it."""
+    arrays = np.frombuffer(explorer._network["arrays"], "f4")
+    return arrays[place["start"] :][: np.prod(place["shape"], dtype=int)].reshape(place["shape"])
 
 
 def test_it_starts_on_the_first_image_and_the_most_active_unit_of_the_first_layer(explorer, model):
@@ -56,65 +58,76 @@ def test_it_starts_on_the_first_image_and_the_most_active_unit_of_the_first_laye
     assert shown.layer == "conv" and shown.output == inspection.activations(model, IMAGES[0])["conv"].max()
 
 
-def test_a_unit_selected_in_code_is_explained_and_sent_to_the_page(explorer, model):
+def test_a_unit_selected_in_code_is_explained_and_known_to_the_page(explorer, model):
     explorer.select("conv", unit=(4, 5), channel=2)
     expected = inspection.explain(model, IMAGES[0], "conv", (4, 5), 2)
     assert repr(explorer.explain()) == repr(expected)
-    message, (patch, kernel, products, activations) = explorer.sent.pop()
-    assert (message["id"], tuple(message["unit"]["unit"]), message["unit"]["channel"]) == (None, (4, 5), 2)
-    np.testing.assert_allclose(np.frombuffer(patch, "f4"), expected.patch.ravel(), rtol=1e-6)
-    np.testing.assert_allclose(np.frombuffer(kernel, "f4"), expected.kernel.ravel(), rtol=1e-6)
-    np.testing.assert_allclose(np.frombuffer(products, "f4"), expected.products.ravel(), rtol=1e-6)
-    values = inspection.activations(model, IMAGES[0]).values()
-    np.testing.assert_array_equal(
-        np.frombuffer(activations, "f4"), np.concatenate([v.ravel() for v in values])
-    )
+    assert explorer._selected == ["conv", [4, 5], 2]
+    explorer.select("logits")
+    assert explorer._selected == ["logits", [explorer.explain().unit[0]], None]
 
 
-def test_a_drawing_from_the_page_becomes_the_image_and_is_answered(explorer, model):
+def test_the_page_has_weights_images_and_what_keras_makes_of_a_probe(explorer, model):
+    conv = layers(explorer)["conv"]
+    kernel, bias = (numbers(explorer, place) for place in (conv["kernel"], conv["addends"][0]))
+    np.testing.assert_array_equal(kernel, model.get_layer("conv").kernel)
+    np.testing.assert_array_equal(bias, model.get_layer("conv").bias)
+    np.testing.assert_array_equal(np.frombuffer(explorer._images, "f4"), IMAGES.ravel().astype("f4"))
+    values = inspection.activations(model, numbers(explorer, explorer._network["probe"]))
+    for name, layer in layers(explorer).items():
+        expected = layer["expected"]
+        np.testing.assert_allclose(
+            numbers(explorer, expected["values"]), values[name].ravel()[expected["at"]], rtol=1e-5
+        )
+
+
+def test_a_drawing_on_the_page_becomes_the_image_and_its_unit_the_one_explained(explorer):
     drawn = np.zeros((8, 8, 1), "f4")
     drawn[2:6, 4] = 1
-    message, buffers = ask(explorer, type="draw", buffers=[drawn.tobytes()])
+    explorer.set_state({"_image": memoryview(drawn.tobytes()), "_selected": ["pool", [1, 2], 0]})
     np.testing.assert_array_equal(explorer.image, drawn)
-    assert (message["reason"], message["id"]) == ("draw", "q")
-    probabilities = np.frombuffer(buffers[3], "f4")[-4:]
-    np.testing.assert_allclose(probabilities, keras.ops.softmax(model(drawn[None]))[0], rtol=1e-5)
-
-
-def test_the_page_can_pick_an_image_and_point_at_a_unit(explorer):
-    ask(explorer, type="pick", index=2)
-    np.testing.assert_array_equal(explorer.image, IMAGES[2].astype("float32"))
-    message, buffers = ask(explorer, type="select", layer="pool", unit=[1, 2], channel=0)
-    assert len(buffers) == 3  # the activations are the same as before
     assert (explorer.explain().layer, explorer.explain().unit) == ("pool", (1, 2))
-    message, _ = ask(explorer, type="select", layer="logits", unit=None, channel=None)
-    assert message["unit"]["output"] == explorer._values["logits"].max()
+    assert explorer.explain().output == inspection.activations(explorer._model, drawn)["pool"][1, 2, 0]
 
 
-def test_a_message_is_plain_json(explorer):
-    for layer in explorer._steps:
-        explorer.select(layer)
-        json.dumps(explorer.sent.pop()[0], allow_nan=False)
+def test_what_the_page_is_told_is_plain_json(explorer):
+    json.dumps(explorer._network | {"arrays": None}, allow_nan=False)
 
 
 def test_an_image_can_be_assigned(explorer):
     explorer.image = np.eye(8)
     np.testing.assert_array_equal(explorer.image[..., 0], np.eye(8))
-    assert explorer.sent[0][0]["reason"] == "code"
+    np.testing.assert_array_equal(np.frombuffer(explorer._image, "f4"), np.eye(8).ravel())
 
 
-def test_weights_changed_by_training_show_at_the_next_look(explorer, model):
-    before = explorer.explain().output
-    bias = model.get_layer("conv").bias
+def test_weights_changed_by_training_are_explained_at_once_and_on_the_page_after_a_refresh(explorer, model):
+    before, bias = explorer.explain().output, model.get_layer("conv").bias
+    place = layers(explorer)["conv"]["addends"][0]
     bias.assign(bias + 1)
-    explorer.select(*explorer._selected)
     assert explorer.explain().output == pytest.approx(before + 1, abs=1e-5)
+    assert not np.allclose(numbers(explorer, place), bias)
+    explorer.refresh()
+    np.testing.assert_array_equal(numbers(explorer, place), bias)
     bias.assign(bias - 1)
+
+
+def test_a_layer_replaced_is_refreshed_too():
+    model = keras.Sequential(
+        [L.Input((6, 6, 1)), L.Conv2D(2, 3, name="conv"), L.Flatten(name="f"), L.Dense(2, name="d")]
+    )
+    explorer = LayerExplorer(model)
+    explorer.select("d")
+    model.pop()
+    model.get_layer("conv").activation = keras.activations.tanh
+    explorer.refresh()
+    assert layers(explorer)["conv"]["function"]["call"] == "tanh"
+    assert explorer.explain().layer == list(layers(explorer))[-1] == "f"
+    assert len(explorer._network["classes"]) == 32
 
 
 def test_only_the_layers_asked_for_are_shown(model):
     explorer = LayerExplorer(model, layers=["pool", "softmax"])
-    assert [card["name"] for card in explorer._spec["layers"]][1:] == ["pool", "softmax"]
+    assert list(layers(explorer))[1:] == ["pool", "softmax"]
     with pytest.raises(ValueError, match="layer='conv' is not shown here: choose one of .*, pool, softmax"):
         explorer.select("conv")
 
@@ -185,68 +198,104 @@ def test_a_layer_it_cannot_explain_is_named():
 
 
 @pytest.mark.parametrize("build", networks.EVERY_KIND, ids=lambda build: build.__name__)
-def test_every_kind_of_layer_has_its_card_its_numbers_and_its_picture(build):
+def test_every_kind_of_layer_has_its_card_and_its_picture(build):
     model = build()
     image = np.random.default_rng(2).random(model.input_shape[1:])
     explorer = LayerExplorer(model, image)
-    sent = []
-    explorer.send = lambda message, buffers=None: sent.append((message, buffers))
     np.testing.assert_array_equal(explorer.image, image.astype("float32"))
     drawn = set()
-    for card in explorer._spec["layers"]:
-        assert card["says"] and (card["caption"] or card["name"] == "tanh")
-        explorer.select(card["name"])
-        json.dumps(sent[-1][0], allow_nan=False)
-        way = card["shows"], explorer.explain().scores is not None
+    for name, layer in layers(explorer).items():
+        assert layer["says"] and (layer["caption"] or name == "tanh")
+        explorer.select(name)
+        way = layer["shows"], explorer.explain().scores is not None
         if way in drawn:
             continue  # one picture for each way to show a unit
         drawn.add(way)
         assert explorer.figure().subfigs[1].get_suptitle() == repr(explorer.explain())
-    answer = ask_bare(explorer, sent, type="draw", buffers=[np.zeros(model.input_shape[1:], "f4").tobytes()])
-    assert answer["reason"] == "draw" and explorer.image.sum() == 0
-
-
-def ask_bare(explorer, sent, *, buffers, **question):
-    explorer._handle_custom_msg({"id": "q", **question}, buffers)
-    return sent[-1][0]
 
 
 def test_an_image_given_as_a_vector_is_drawn_as_a_square(model):
-    (input_card, hidden, *_) = LayerExplorer(networks.dense_only())._spec["layers"]
+    (input_card, hidden, *_) = LayerExplorer(networks.dense_only())._network["layers"]
     assert input_card["layout"] == {"rows": 7, "cols": 7, "tiles": 1, "across": 1}
     assert hidden["layout"] == {"rows": 6, "cols": 4, "tiles": 1, "across": 1}
 
 
 def test_page_and_picture_place_the_maps_alike(explorer):
-    cards = {card["name"]: card["layout"] for card in explorer._spec["layers"]}
-    assert cards["conv"] == {"rows": 6, "cols": 6, "tiles": 3, "across": 2}
+    assert layers(explorer)["conv"]["layout"] == {"rows": 6, "cols": 6, "tiles": 3, "across": 2}
     pictures = [axes.get_images()[0].get_array() for axes in explorer.figure().subfigs[0].axes]
-    conv = explorer._values["conv"] / np.abs(explorer._values["conv"]).max()
+    conv = inspection.activations(explorer._model, explorer.image)["conv"]
+    conv = conv / np.abs(conv).max()
     np.testing.assert_allclose(pictures[1][:6, 7:13], conv[..., 1], rtol=1e-6)
     np.testing.assert_allclose(pictures[1][7:13, :6], conv[..., 2], rtol=1e-6)
 
 
-def test_what_cannot_be_explained_is_said_on_the_page(explorer, monkeypatch):
-    monkeypatch.setattr(
-        inspection, "explain", lambda *_, **__: (_ for _ in ()).throw(ValueError("layer 'conv'"))
-    )
-    explorer._handle_custom_msg(
-        {"id": "q", "type": "select", "layer": "conv", "unit": None, "channel": None}, []
-    )
-    assert explorer.sent.pop()[0] == {"id": "q", "error": "layer 'conv'"}
+@pytest.mark.parametrize("activation", [L.Softmax(axis=1), "log_softmax", lambda x: x * x, keras.ops.cos])
+def test_an_activation_that_the_page_cannot_compute_is_named(activation):
+    model = keras.Sequential([L.Input((4, 4, 1)), L.Conv2D(2, 3, activation=activation, name="mine")])
+    with pytest.raises(
+        ValueError, match="layer 'mine' has activation='.*': the page computes Keras' own, and"
+    ):
+        LayerExplorer(model)
 
 
-def test_infinity_travels_as_javascript_writes_it(model):
-    weights = model.get_weights()
-    model.get_layer("conv").bias.assign([np.inf, -np.inf, np.nan])
-    explorer = LayerExplorer(model, IMAGES)
-    explorer.sent = []
-    explorer.send = lambda message, buffers=None: explorer.sent.append(message)
-    for channel, expected in enumerate(("Infinity", 0.0, "NaN")):
-        explorer.select("conv", (1, 1), channel)
-        json.dumps(explorer.sent[-1], allow_nan=False)
-        assert explorer.sent[-1]["unit"]["activation"] == expected
-    model.set_weights(weights)
+def relu(x):
+    """A reader's own function: what it computes is its own, whatever its name."""
+    return -x
+
+
+def test_a_readers_own_activation_goes_to_the_page_as_a_table_once():
+    options = {"activation": relu}
+    model = keras.Sequential([L.Input((4, 4, 1)), L.Conv2D(2, 2, **options), L.Conv2D(2, 2, **options)])
+    first, second = [layer["function"] for layer in LayerExplorer(model)._network["layers"][1:]]
+    assert first == second and (first["call"], first["options"]) == ("table", [-1, -1])
+
+
+def test_a_network_too_large_for_a_page_is_an_error(model, monkeypatch):
+    monkeypatch.setattr(network, "LARGEST", 500)
+    with pytest.raises(ValueError, match="'small' has 0.000.* MB of weights: the page .* up to 0.0005 MB"):
+        LayerExplorer(model)
+
+
+# ---- the saved file; tests/browser opens it ----
+
+
+def test_a_saved_file_holds_everything_and_asks_nothing_of_the_network(explorer, tmp_path):
+    path = tmp_path / "page.html"
+    assert explorer.save(path) == path.stat().st_size < 100_000
+    page = path.read_text("utf-8")
+    assert "http" not in page.lower().replace("http-equiv", "")
+    assert "default-src 'none'" in page
+    state = json.loads(re.search(r'id="state">(.*?)</script>', page)[1])
+    weights = gzip.decompress(base64.b64decode(state["_network"]["arrays"]))
+    assert weights == explorer._network["arrays"]
+    assert gzip.decompress(base64.b64decode(state["_images"])) == IMAGES.astype("f4").tobytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_saved_file_has_the_weights_of_now_and_names_that_are_markup(model, tmp_path):
+    explorer = LayerExplorer(model, IMAGES, class_names=["<b>", "</script>", "&", "d"])
+    bias = model.get_layer("conv").bias
+    bias.assign(bias + 1)
+    explorer.save(tmp_path / "a.html")
+    np.testing.assert_array_equal(numbers(explorer, layers(explorer)["conv"]["addends"][0]), bias)
+    assert (tmp_path / "a.html").read_text("utf-8").count("</script>") == 2
+    bias.assign(bias - 1)
+
+
+def test_a_file_that_would_be_too_large_is_an_error_and_leaves_the_old_one(explorer, tmp_path, monkeypatch):
+    path = tmp_path / "page.html"
+    path.write_text("old")
+    monkeypatch.setattr(saved, "LARGEST", 1000)
+    with pytest.raises(ValueError, match=r"page.html' would be 0.\d+ MB, .* a file may have 0.001 MB"):
+        explorer.save(path)
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_is_written_whole_or_not_at_all(explorer, tmp_path, monkeypatch):
+    monkeypatch.setattr(saved.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk")))
+    with pytest.raises(OSError, match="disk"):
+        explorer.save(tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_page_asks_nothing_of_another_host():

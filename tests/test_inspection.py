@@ -264,7 +264,7 @@ def test_no_kind_of_layer_is_named_outside_its_record():
             node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)
         }
         assert words & kinds <= {"input", "activation", "InputLayer", "Softmax"}, file
-    page = (package / "explorer" / "explorer.js").read_text()
+    page = "".join(file.read_text() for file in package.glob("explorer/*.js"))
     words = set(re.findall(r"\w+(?=[\"'`]|:)", page))
     assert words & kinds <= {"input", "activation"}
 

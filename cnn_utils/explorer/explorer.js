@@ -1,5 +1,5 @@
-// The page of cnn_utils.explorer: it draws, listens and asks; the kernel computes every number shown.
-// Few questions are under way at a time; what has happened meanwhile is asked next, the latest only.
+// The page of cnn_utils.explorer: it draws and listens. `engine`, which stands above, computes every number shown;
+// the kernel, where there is one, follows which image and which unit that is.
 
 const HEIGHT = 168; // of the drawing pad and of a layer's maps, in CSS pixels
 const MARKS = { // as in the grids of numbers: what goes in is blue, what comes out is green
@@ -32,8 +32,65 @@ const minus = (text) => text.replace("-", "\u2212");
 const number = (x) => minus(Math.abs(x) >= 1e5 || (x && Math.abs(x) < 1e-4) ? Number(x).toExponential(2) : Number(x).toFixed(4));
 const size = (layer) => (layer.vector ? `${layer.shape[2]} unit${layer.shape[2] === 1 ? "" : "s"}` : layer.shape.join(" × "));
 const fill = (sentence, facts) => sentence.replace(/{(\w+)}/g, (_, name) => facts[name]);
-const largest = (values) => values.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+function largest(values) {
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]));
+  return most;
+}
 const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+const afterPaint = (then) => requestAnimationFrame(() => setTimeout(then));
+const count = (layer) => layer.shape.reduce((a, b) => a * b);
+
+const SMALL = 3e6; // multiply-adds that take a few milliseconds
+const work = (layer) => count(layer) * (layer.kernel ? layer.kernel.shape.slice(0, 3) : layer.axes.map((axis) => axis.kernel)).reduce((a, b) => a * b, 1);
+
+/** The forward pass, in a worker beside the page; one image at a time, then the latest. A small network is computed in the page
+ * at once, and painted in the frame of its stroke: a worker's answer would wait for the next. */
+class Runner {
+  constructor(layers, arrays, answers) {
+    Object.assign(this, { answers, setUp: { layers, arrays }, running: null, next: null });
+    if (layers.reduce((sum, layer) => sum + work(layer), 0) < SMALL) this.stay((answer) => answer());
+    else this.leave();
+  }
+  leave() {
+    const source = `const answer = (${engine})().server();
+      onmessage = ({ data }) => { const found = answer(data); postMessage(found, Object.values(found?.values ?? {}).map((x) => x.buffer)); };`;
+    this.address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    try {
+      this.worker = new Worker(this.address);
+      this.worker.onerror = () => this.stay(setTimeout); // a Content-Security-Policy forbids workers
+      this.worker.onmessage = ({ data }) => this.receive(data);
+      this.worker.postMessage(this.setUp);
+    } catch {
+      this.stay(setTimeout);
+    }
+  }
+  stay(when) {
+    this.worker = null;
+    const answer = engine().server();
+    answer(this.setUp);
+    this.inPage = (question) => when(() => this.receive(answer(question)));
+    if (this.running) this.inPage(this.running);
+  }
+  ask(question) {
+    this.next = { since: performance.now(), ...this.next, ...question };
+    if (!this.running) this.start();
+  }
+  start() {
+    [this.running, this.next] = [this.next, null];
+    if (this.running) this.worker ? this.worker.postMessage(this.running) : this.inPage(this.running);
+  }
+  receive(found) {
+    if (!found) return; // it has been set up
+    const { since } = this.running;
+    this.start();
+    this.answers(found, since);
+  }
+  stop() {
+    this.worker?.terminate();
+    if (this.address) URL.revokeObjectURL(this.address);
+  }
+}
 
 /** A canvas of a layer's maps side by side (a vector: one map, its units in rows), with boxes over them. */
 class Maps {
@@ -45,6 +102,7 @@ class Maps {
     this.zoom = this.zoom > 1 ? Math.floor(this.zoom) : this.zoom;
     this.resize(this.across * (this.cols * this.zoom + this.gap), down * (this.rows * this.zoom + this.gap));
     this.native = new OffscreenCanvas(this.cols, this.rows * this.tiles);
+    this.loaded = null; // the values in the picture
   }
   resize(width, height) {
     const ratio = window.devicePixelRatio || 1;
@@ -54,14 +112,17 @@ class Maps {
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
   }
   load(values) {
+    if (this.loaded === values) return;
+    this.loaded = values;
     const { rows, cols, tiles } = this;
     const picture = new ImageData(cols, rows * tiles);
     const words = new Uint32Array(picture.data.buffer).fill(0x40888888); // grey where a vector has no unit
     this.most = Math.max(this.most ?? 0, largest(values)); // one scale while drawing: a blank pad looks blank
     const scale = 255 / (this.most || 1);
-    const count = rows * cols; // (rows, columns, channels) in, one map under the other out
-    for (let i = 0; i < values.length; i++) {
-      words[this.layer.vector ? i : (i % tiles) * count + Math.floor(i / tiles)] = SHADES[255 + Math.round(values[i] * scale)];
+    // (rows, columns, channels) in, one map under the other out; a vector is one map
+    const [maps, size] = this.layer.vector ? [1, values.length] : [tiles, rows * cols];
+    for (let tile = 0; tile < maps; tile++) {
+      for (let i = 0, from = tile; i < size; i++, from += maps) words[tile * size + i] = SHADES[255 + Math.round(values[from] * scale)];
     }
     this.native.getContext("2d").putImageData(picture, 0, 0);
   }
@@ -71,6 +132,9 @@ class Maps {
   }
   draw(marks) {
     const { context, cols, rows, zoom } = this;
+    const same = [this.loaded, JSON.stringify(marks)];
+    if (this.drawn?.every((part, i) => part === same[i])) return;
+    this.drawn = same;
     context.clearRect(0, 0, 1e5, 1e5);
     context.imageSmoothingEnabled = zoom < 1;
     for (let tile = 0; tile < this.tiles; tile++) {
@@ -78,28 +142,30 @@ class Maps {
     }
     context.setLineDash([]);
     Object.assign(context, { strokeStyle: "#8a8a8a", lineWidth: 1 });
-    for (let tile = 0; tile < this.tiles; tile++) context.strokeRect(...this.corner(tile), cols * zoom, rows * zoom);
+    context.beginPath();
+    for (let tile = 0; tile < this.tiles; tile++) context.rect(...this.corner(tile), cols * zoom, rows * zoom);
+    context.stroke();
     for (const mark of marks) this.outline(mark);
   }
   outline({ box, mark, step }) {
-    const { color } = MARKS[mark];
+    const { color, dash } = MARKS[mark];
+    const { context, zoom } = this;
     const [r, c, k] = this.layer.vector ? this.cells(box[2]) : box;
+    context.beginPath();
     for (let tile = k[0]; tile < k[1]; tile++) {
       const [x, y] = this.corner(tile);
-      this.frame(x + c[0] * this.zoom, y + r[0] * this.zoom, (c[1] - c[0]) * this.zoom, (r[1] - r[0]) * this.zoom, MARKS[mark]);
+      context.rect(x + c[0] * zoom, y + r[0] * zoom, (c[1] - c[0]) * zoom, (r[1] - r[0]) * zoom);
       if (step && (step[0] > 1 || step[1] > 1)) { // a dilated window skips cells: mark those it reads
-        this.context.fillStyle = color;
+        context.fillStyle = color;
         for (let i = r[0]; i < r[1]; i += step[0]) {
-          for (let j = c[0]; j < c[1]; j += step[1]) this.context.fillRect(x + (j + 0.35) * this.zoom, y + (i + 0.35) * this.zoom, 0.3 * this.zoom, 0.3 * this.zoom);
+          for (let j = c[0]; j < c[1]; j += step[1]) context.fillRect(x + (j + 0.35) * zoom, y + (i + 0.35) * zoom, 0.3 * zoom, 0.3 * zoom);
         }
       }
     }
-  }
-  frame(x, y, width, height, { color, dash }) {
-    for (const [style, line, pattern] of [["#000", 4, []], [color, 2, dash]]) {
-      Object.assign(this.context, { strokeStyle: style, lineWidth: line });
-      this.context.setLineDash(pattern);
-      this.context.strokeRect(x, y, width, height);
+    for (const [strokeStyle, lineWidth, pattern] of [["#000", 4, []], [color, 2, dash]]) {
+      Object.assign(context, { strokeStyle, lineWidth });
+      context.setLineDash(pattern);
+      context.stroke();
     }
   }
   cells([first, last]) { // a stretch of a vector, as rows and columns of its one map
@@ -125,81 +191,88 @@ class Maps {
   }
 }
 
+/** The page of a network; again from the start when the network has changed, as after more training. */
 function render({ model, el }) {
-  const { layers, classes, ink, offered } = model.get("_spec");
+  let close = show(model, el);
+  const again = () => { close(); close = show(model, el); };
+  model.on("change:_network", again);
+  return () => { model.off("change:_network", again); close(); };
+}
+
+function show(model, el) {
+  const { layers: every, classes, ink, arrays, probe } = model.get("_network");
+  const weights = floats(arrays);
+  const { open, explain: explanation } = engine();
+  const network = open(every, weights);
+  const layers = every.filter((layer) => layer.shown);
   const [input, ...later] = layers;
   const last = later[later.length - 1];
   const hasBars = last && last.shares;
   const { rows, cols } = input.layout; // also where the input is a vector: its numbers in rows
   const depth = input.vector ? 1 : input.shape[2];
-  let pixels = new Float32Array(input.shape.reduce((a, b) => a * b)).fill(ink[0]);
+  const images = floats(model.get("_images"));
+  const offered = images.length > count(input) ? images.length / count(input) : 0;
+  let sent = model.get("_image"); // what kernel and page agree on
+  let pixels = floats(sent);
+  let selected = model.get("_selected");
   let shown = null; // the unit explained on the page
-  let target = null; // the unit asked for last: keys step on from it without waiting for the answer
   let values = null;
   let pinned = false;
-
-  // ---- questions to the kernel: a stroke, a picture, a unit ----
-  const me = Math.random().toString(36).slice(2);
+  let aloud = false; // say what comes next
   const timings = { stroke: [], unit: [] };
-  const asked = [];
-  const next = {};
-  let patience = 0;
 
-  function ask(type, question = {}) {
-    next[type] ??= { since: performance.now() };
-    Object.assign(next[type], question);
-    pump();
-  }
-  function pump() {
-    const type = ["ready", "pick", "draw", "select"].find((name) => next[name]);
-    // Two questions under way, not one: Jupyter's server leaves Nagle's algorithm on, so an answer waits up to
-    // 40 ms for the browser to acknowledge the "busy" before it; the second question carries that at once.
-    if (!type || asked.length === 2) return;
-    const question = { type, id: `${me} ${performance.now()}`, ...next[type] };
-    delete next[type];
-    asked.push(question);
-    clearTimeout(patience);
-    patience = setTimeout(() => say("Waiting for the kernel: it may be busy with another cell."), 1500);
-    model.send(question, undefined, type === "draw" ? [pixels.slice().buffer] : []);
-    pump();
-  }
-  const pending = (type) => Boolean(next[type] || asked.some((question) => question.type === type));
-
-  function receive(message, buffers) {
-    const answered = asked.findIndex((question) => question.id === message.id);
-    const [question] = answered < 0 ? [] : asked.splice(answered, 1);
-    if (!asked.length) clearTimeout(patience);
-    if (message.error) {
-      panel.replaceChildren(h("p", { role: "alert" }, message.error));
-      return pump();
-    }
-    const arrays = buffers.map(floats);
-    shown = { ...message.unit, padded: message.unit.padded?.flat(), patch: arrays[0], kernel: arrays[1], products: arrays[2] };
-    if (!pending("select")) target = shown;
-    if (arrays[3]) {
-      let start = 0;
-      values = Object.fromEntries(layers.map((layer) => {
-        const count = layer.shape[0] * layer.shape[1] * layer.shape[2];
-        return [layer.name, arrays[3].subarray(start, (start += count))];
-      }));
-      if (!pending("draw") && message.reason !== "draw") pixels = values[input.name].slice(); // the pad is newer
-      for (const layer of later) cards[layer.name].maps.load(values[layer.name]);
-    }
+  // ---- a stroke, a picture, a unit: computed here, told to the kernel ----
+  const runner = new Runner(every, weights, (found, since) => {
+    if (found.wrong) warn(found.wrong);
+    if (!found.values) return;
+    values = found.values;
+    explainSelected();
+    afterPaint(() => timings.stroke.push(performance.now() - since));
+    if (aloud && !runner.running) sayResult();
+  });
+  function compute() { runner.ask({ image: pixels.slice() }); }
+  function explainSelected() {
+    if (!values) return;
+    shown = explanation(network, values, ...selected);
+    selected = [shown.layer, shown.unit, shown.channel];
     paint();
-    if (!question) return;
-    const times = { draw: timings.stroke, select: timings.unit }[question.type];
-    if (times) requestAnimationFrame(() => times.push(performance.now() - question.since));
-    say(question.aloud ? shown.text : "");
-    pump();
+  }
+  function tell() { // a kernel that is busy hears the latest when it is free; one that is gone is not missed
+    sent = new DataView(pixels.slice().buffer);
+    try {
+      model.set("_image", sent);
+      model.set("_selected", selected);
+      model.save_changes();
+    } catch { /* the page needs no kernel */ }
+  }
+  function imageFromKernel() {
+    if (model.get("_image") === sent) return;
+    sent = model.get("_image");
+    pixels = floats(sent);
+    compute();
+  }
+  function unitFromKernel() {
+    if (String(model.get("_selected")) === String(selected)) return;
+    selected = model.get("_selected");
+    explainSelected();
+  }
+  function warn(wrong) {
+    for (const { name, much } of wrong) root.prepend(h("p", { class: "wrong", role: "alert" }, `Do not trust ${name}: this page and Keras differ by ${number(much)}.`));
+  }
+  function sayResult() {
+    aloud = false;
+    const scores = hasBars ? values[last.name] : null;
+    const best = scores?.indexOf(Math.max(...scores));
+    say(scores ? `The model says ${classes[best]}, ${(100 * scores[best]).toFixed(1)} percent. ${shown.text}` : shown.text);
   }
 
   // ---- the drawing pad ----
   const padCanvas = h("canvas", {
     class: "pad", tabindex: 0, role: "application", "aria-label":
       `Drawing pad, ${rows} by ${cols} pixels. Draw with mouse, pen or finger; or move with the arrow keys and press Space to draw, Delete to clear.`,
-    onpointerdown: (event) => { event.preventDefault(); padCanvas.focus(); padCanvas.setPointerCapture(event.pointerId); stroke(event, true); },
-    onpointermove: (event) => { if (event.buttons && padCanvas.hasPointerCapture(event.pointerId)) for (const e of event.getCoalescedEvents?.() ?? [event]) stroke(e); },
-    onkeydown: penKeys, onblur: () => { pen = null; paint(); },
+    onpointerdown: (event) => { event.preventDefault(); padCanvas.focus(); padCanvas.setPointerCapture(event.pointerId); stroke([event], true); },
+    onpointermove: (event) => { if (event.buttons && padCanvas.hasPointerCapture(event.pointerId)) stroke([...(event.getCoalescedEvents?.() ?? []), event]); },
+    onpointerup: finished, onkeydown: penKeys, onblur: () => { pen = null; paint(); },
   });
   const padZoom = HEIGHT / rows;
   const pad = new Maps({ ...input, vector: false, layout: { rows, cols, tiles: 1, across: 1 } }, padCanvas);
@@ -208,14 +281,16 @@ function render({ model, el }) {
   let tip = null;
   let pen = null;
 
-  function stroke(event, first = false) {
+  function stroke(events, first = false) {
     const box = padCanvas.getBoundingClientRect();
-    const to = [(event.clientX - box.left) / padZoom - 0.5, (event.clientY - box.top) / padZoom - 0.5];
-    const from = first ? to : tip ?? to;
-    tip = to;
-    const steps = Math.max(1, Math.ceil(2 * Math.hypot(to[0] - from[0], to[1] - from[1])));
-    for (let i = 1; i <= steps; i++) dab(from[0] + ((to[0] - from[0]) * i) / steps, from[1] + ((to[1] - from[1]) * i) / steps);
-    drawn();
+    for (const { clientX, clientY } of events) {
+      const to = [(clientX - box.left) / padZoom - 0.5, (clientY - box.top) / padZoom - 0.5];
+      const from = first ? to : tip ?? to;
+      tip = to;
+      const steps = Math.max(1, Math.ceil(2 * Math.hypot(to[0] - from[0], to[1] - from[1])));
+      for (let i = 1; i <= steps; i++) dab(from[0] + ((to[0] - from[0]) * i) / steps, from[1] + ((to[1] - from[1]) * i) / steps);
+    }
+    stroked();
   }
   function dab(x, y) { // a round, soft pen, as thick as the strokes of MNIST
     const radius = (1.45 * rows) / 28;
@@ -227,28 +302,25 @@ function render({ model, el }) {
       }
     }
   }
-  function drawn() { paintPad(); ask("draw"); }
-  function clear() { pixels.fill(ink[0]); drawn(); }
+  function stroked() { paintPad(); compute(); tell(); }
+  function finished() { aloud = true; if (values && !runner.running) sayResult(); }
+  function clear() { pixels.fill(ink[0]); stroked(); finished(); }
+  function pick(index) { pixels = images.slice(index * count(input), (index + 1) * count(input)); stroked(); finished(); }
   function penKeys(event) {
     const moved = pad.stepped({ unit: pen ?? [rows >> 1, cols >> 1], channel: 0 }, event.key);
     if (moved) pen = moved.unit;
-    else if (event.key === " ") { pen ??= [rows >> 1, cols >> 1]; dab(pen[1], pen[0]); drawn(); }
+    else if (event.key === " ") { pen ??= [rows >> 1, cols >> 1]; dab(pen[1], pen[0]); stroked(); finished(); }
     else if (event.key === "Delete" || event.key === "Backspace") clear();
     else return;
     event.preventDefault();
     paintPad();
   }
   function paintPad() {
-    const picture = new ImageData(cols, rows);
-    const span = ink[1] - ink[0] || 1;
-    for (let i = 0; i < rows * cols; i++) {
-      for (let k = 0; k < 3; k++) picture.data[4 * i + k] = (255 * (pixels[i * depth + (depth === 3 ? k : 0)] - ink[0])) / span;
-      picture.data[4 * i + 3] = 255;
-    }
-    pad.native.getContext("2d").putImageData(picture, 0, 0);
+    pad.native.getContext("2d").putImageData(photograph(pixels, rows, cols, depth, ink), 0, 0);
     const onPad = ([r, c, k]) => (input.vector ? pad.cells(k) : [r, c, [0, 1]]);
     const marks = marksOn(input).map((mark) => ({ ...mark, box: onPad(mark.box) }));
     if (pen) marks.push({ box: [[pen[0], pen[0] + 1], [pen[1], pen[1] + 1], [0, 1]], mark: "pen" });
+    pad.drawn = null; // another picture
     pad.draw(marks);
     if (pixels.every((value) => value === ink[0])) {
       Object.assign(pad.context, { fillStyle: "#bbb", font: "13px system-ui, sans-serif", textAlign: "center" });
@@ -267,8 +339,8 @@ function render({ model, el }) {
       onpointerdown: (event) => { const place = maps.unitAt(event); if (place) { pinned = !(pinned && isShown(layer, place)); look(layer, place); } },
       onfocus: () => { if (canvas.matches(":focus-visible") && shown?.layer !== layer.name) look(layer, { unit: null, channel: null }, true); },
       onkeydown: (event) => {
-        const here = target?.layer === layer.name && target.unit;
-        let place = maps.stepped(here ? target : { unit: [0, 0], channel: 0 }, event.key);
+        const here = shown?.layer === layer.name;
+        let place = maps.stepped(here ? shown : { unit: [0, 0], channel: 0 }, event.key);
         if (event.key === "Home" || (place && !here)) place = { unit: null, channel: null }; // the most active one
         if (event.key === "Enter" || event.key === "Escape") pinned = event.key === "Enter";
         else if (place) { pinned = true; look(layer, place, true); }
@@ -305,10 +377,14 @@ function render({ model, el }) {
     });
   }
   const isShown = (layer, place) => shown?.layer === layer.name && String(shown.unit) === String(place.unit) && shown.channel === place.channel;
-  function look(layer, place, aloud = false) {
-    if (!place || (isShown(layer, place) && target === shown)) return;
-    target = { layer: layer.name, ...place };
-    ask("select", { ...target, aloud });
+  function look(layer, place, spoken = false) {
+    if (!place || !values || isShown(layer, place)) return;
+    const since = performance.now();
+    selected = [layer.name, place.unit, place.channel];
+    explainSelected();
+    tell();
+    if (spoken) say(shown.text);
+    afterPaint(() => timings.unit.push(performance.now() - since));
   }
   function marksOn(layer) {
     if (!shown) return [];
@@ -316,23 +392,43 @@ function render({ model, el }) {
     if (!box) return [];
     if (layer.name === shown.layer) return [{ box, mark: "unit" }];
     const direct = shown.sources.includes(layer.name);
-    const marks = [{ box, mark: direct ? "window" : "field", step: direct && layers.find((l) => l.name === shown.layer).dilation }];
+    const marks = [{ box, mark: direct ? "window" : "field", step: direct && layers.find((l) => l.name === shown.layer).axes.map((axis) => axis.dilation) }];
     if (direct && shown.winner) marks.push({ box: shown.winner.map((i) => [i, i + 1]), mark: "winner" });
     for (const { 4: place } of shown.top.slice(0, 5)) {
       if (place && place[0] === layer.name) marks.push({ box: [...place[1].map((i) => [i, i + 1]), [place[2], place[2] + 1]], mark: "winner" });
     }
     return marks;
   }
+  function paintMaps(layer) { // where it can be seen
+    const { maps, element } = cards[layer.name];
+    element.classList.toggle("selected", layer.name === shown.layer);
+    if (!visible.has(element)) return;
+    maps.load(values[layer.name]);
+    maps.draw(marksOn(layer));
+  }
+  const visible = new Set();
+  const watcher = new IntersectionObserver((changes) => {
+    for (const { target, isIntersecting } of changes) isIntersecting ? visible.add(target) : visible.delete(target);
+    if (shown) for (const { target, isIntersecting } of changes) if (isIntersecting) paintMaps(later.find((layer) => layer.name === target.dataset.layer));
+  }, { rootMargin: "200px" });
   function paint() {
     if (!shown || !values) return;
     paintPad();
-    for (const layer of later) {
-      const { maps, element } = cards[layer.name];
-      element.classList.toggle("selected", layer.name === shown.layer);
-      maps.draw(marksOn(layer));
-    }
+    later.forEach(paintMaps);
     if (hasBars) paintBars();
-    panel.replaceChildren(...explain(shown, { classes, pinned, layers }));
+    const parts = explain(shown, { classes, pinned, layers, grids });
+    if (drawn && parts.includes(drawn.element) && drawn.element.parentNode === panel) { // leave it where it is, scrolled as it is
+      for (const child of [...panel.children]) if (child !== drawn.element) child.remove();
+      const at = parts.indexOf(drawn.element);
+      drawn.element.before(...parts.slice(0, at));
+      drawn.element.after(...parts.slice(at + 1));
+    } else panel.replaceChildren(...parts);
+  }
+  let drawn = null; // the grids of numbers on the page
+  function grids(layer, unit) {
+    if (drawn?.layer !== layer || String(drawn.shape) !== String(unit.shape)) drawn = new Grids(layer, unit);
+    drawn.update(unit);
+    return drawn.element;
   }
 
   // ---- the page ----
@@ -347,50 +443,60 @@ function render({ model, el }) {
     h("div", { class: "side card", "data-layer": input.name },
       h("h4", {}, "input"), h("p", {}, size(input)), h("p", {}, "draw here"), padCanvas,
       h("div", { class: "tools" }, h("button", { onclick: clear }, "Clear"), offered ? "or pick one:" : ""),
-      offered ? h("div", { class: "offered" }, thumbnails(model, input, offered, (index) => ask("pick", { index }))) : null,
-      hasBars ? [h("h4", {}, "the model says"), bars] : null),
+      offered ? h("div", { class: "offered" }, thumbnails(images, input, offered, ink, pick)) : null,
+      hasBars ? h("div", { class: "says" }, h("h4", {}, "the model says"), bars) : null),
     h("div", { class: "flow" },
       h("div", { class: "network" }, later.map((layer) => cards[layer.name].element)),
       h("div", { class: "legend" }, legend("background:#fff", "positive"), legend("background:#000", "zero"), legend("background:#56b4e9", "negative"),
         legend(line(MARKS.unit), "the unit"), legend(line(MARKS.window), "what it sees in the layer before"), legend(line(MARKS.field), "and further back"),
         legend(line(MARKS.winner), "winner, strongest"))),
     panel), speech);
-  Object.assign(root, { timings, busy: () => asked.length + Object.keys(next).length > 0 }); // for tests
+  Object.assign(root, { timings, busy: () => Boolean(runner.running), drawing: () => Array.from(pixels) }); // for tests
   el.append(root);
+  for (const layer of later) watcher.observe(cards[layer.name].element);
   for (const name of ["keydown", "pointerdown"]) root.addEventListener(name, (event) => event.stopPropagation());
-  model.on("msg:custom", receive);
-  ask("ready");
-  return () => model.off("msg:custom", receive);
+  const events = { "change:_image": imageFromKernel, "change:_selected": unitFromKernel };
+  for (const [name, listener] of Object.entries(events)) model.on(name, listener);
+  compute();
+  runner.ask({ probe });
+  return () => {
+    for (const [name, listener] of Object.entries(events)) model.off(name, listener);
+    watcher.disconnect();
+    runner.stop();
+    root.remove();
+  };
 }
 
-function thumbnails(model, input, count, pick) {
-  const view = model.get("_offered");
+function thumbnails(images, input, offered, ink, pick) {
   const { rows, cols } = input.layout;
   const depth = input.vector ? 1 : input.shape[2];
-  const length = input.shape.reduce((a, b) => a * b);
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  return Array.from({ length: count }, (_, n) => {
+  return Array.from({ length: offered }, (_, n) => {
     const canvas = h("canvas", { width: cols, height: rows });
-    const picture = new ImageData(cols, rows);
-    for (let i = 0; i < length / depth; i++) {
-      for (let k = 0; k < 3; k++) picture.data[4 * i + k] = bytes[n * length + i * depth + (depth === 3 ? k : 0)];
-      picture.data[4 * i + 3] = 255;
-    }
-    canvas.getContext("2d").putImageData(picture, 0, 0);
+    canvas.getContext("2d").putImageData(photograph(images.subarray(n * count(input), (n + 1) * count(input)), rows, cols, depth, ink), 0, 0);
     return h("button", { "aria-label": `Image ${n}`, title: `image ${n}`, onclick: () => pick(n) }, canvas);
   });
 }
 
+function photograph(pixels, rows, cols, depth, ink) {
+  const picture = new ImageData(cols, rows);
+  const span = ink[1] - ink[0] || 1;
+  for (let i = 0; i < rows * cols; i++) {
+    for (let k = 0; k < 3; k++) picture.data[4 * i + k] = (255 * (pixels[i * depth + (depth === 3 ? k : 0)] - ink[0])) / span;
+    picture.data[4 * i + 3] = 255;
+  }
+  return picture;
+}
+
 // ---- the arithmetic of one unit, as a page -----------------------------------------------------------
 
-function explain(unit, { classes, pinned, layers }) {
+function explain(unit, { classes, pinned, layers, grids }) {
   const layer = layers.find((l) => l.name === unit.layer);
   const isClass = layers.indexOf(layer) >= layers.length - 2 && layer.vector && layer.shape[2] === classes.length;
   const named = isClass && classes[unit.unit[0]] !== String(unit.unit[0]) ? `: ${classes[unit.unit[0]]}` : "";
   const where = unit.channel === null ? `unit ${unit.unit[0]}${named}` : `channel ${unit.channel}, row ${unit.unit[0]}, column ${unit.unit[1]}`;
   const hint = pinned ? "kept: click it again to let go" : "point at any unit; click to keep it";
   const title = h("h3", {}, `${unit.layer} \u00b7 ${where}`, h("small", {}, hint));
-  const work = { window: windows, products: windows, contributions, terms }[layer.shows];
+  const work = { window: () => grids(layer, unit), products: () => grids(layer, unit), contributions, terms }[layer.shows];
   const facts = { ...factsOf(unit), ...Object.fromEntries(Object.entries(unit.terms).map(([name, value]) => [name, number(value)])) };
   return [title, equation(unit, layer, facts), layer.formula ? h("p", {}, fill(layer.formula, facts)) : null,
     work ? work(unit, layer) : null, unit.scores ? scores(unit, classes) : null].filter(Boolean);
@@ -405,13 +511,13 @@ function equation(unit, layer, facts) {
   const result = (name, role = "") => h("output", { class: role, "data-field": name, "data-value": unit[name] }, number(unit[name]));
   const word = (text) => h("span", {}, text);
   const outside = layer.rule === "pass" && unit.padded?.[0];
-  const parts = [word(fill(outside ? "outside the map: padding, which is zero" : layer.says, { ...facts, function: layer.function }))];
+  const parts = [word(fill(outside ? "outside the map: padding, which is zero" : layer.says, { ...facts, function: unit.function }))];
   if (unit.sum !== null) parts.push(result("sum"));
   if (unit.bias !== null) parts.push(word(`+ ${layer.bias}`), result("bias", "kernel"));
   if (layer.rule === "bend") parts.push(result("pre_activation"));
   else if (unit.function !== "linear") {
     if (unit.bias !== null) parts.push(word("="), result("pre_activation"));
-    parts.push(word(`\u2192 ${layer.function} \u2192`));
+    parts.push(word(`\u2192 ${unit.function} \u2192`));
   }
   if (layer.rule === "bend" || unit.function === "linear") parts.push(word("="));
   const agrees = !(Math.abs(unit.activation - unit.output) > unit.tolerance);
@@ -420,41 +526,75 @@ function equation(unit, layer, facts) {
   return h("p", { class: "equation" }, parts, result("activation", "result"), word(verdict));
 }
 
-/** Patch, kernel and products of every input channel as grids of numbers. */
-function windows(unit, layer) {
-  const [rows, cols, channels] = unit.shape;
-  const alone = layer.shows === "window";
-  const first = unit.window[2][0];
-  const slice = (values, k) => Array.from({ length: rows * cols }, (_, i) => values[i * channels + k]);
-  const digits = (values) => { const most = largest(values); return most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.2 || most === 0 ? 2 : 3; };
-  const scales = Object.fromEntries((alone ? ["patch"] : ["patch", "kernel", "products"]).map((name) => [name, { most: largest(unit[name]) || 1, digits: digits(unit[name]) }]));
-  const grid = (name, k, role, caption) => {
-    const cells = slice(unit[name], k);
-    const { most, digits } = scales[name];
-    const cell = (value, i) => {
-      const padding = unit.padded[i];
-      const winner = unit.winner && Math.floor(i / cols) === unit.winner[0] - unit.window[0][0] && i % cols === unit.winner[1] - unit.window[1][0];
-      const text = padding && alone ? "" : minus(value.toFixed(digits)).replace(/^\u2212(0(\.0+)?)$/, "$1");
-      return h("td", { class: padding && name === "patch" ? "padding" : winner ? "winner" : null, title: padding && name === "patch" ? "padding" : String(value),
-        style: `--tint:${value < 0 ? "#8a8a8a" : `var(--${role})`};--much:${Math.round((55 * Math.abs(value)) / most)}%` }, text);
-    };
-    return h("table", { class: "grid", "data-grid": name, style: `--role:var(--${role});--wide:${digits === 3 ? 45 : 36}px` }, h("caption", {}, caption),
-      h("tbody", {}, Array.from({ length: rows }, (_, r) => h("tr", {}, cells.slice(r * cols, (r + 1) * cols).map((value, c) => cell(value, r * cols + c))))));
-  };
-  const channel = (k) => {
-    const of = `channel ${first + k}`;
-    if (alone) return h("div", { class: "channel" }, grid("patch", k, "input", `${of} of ${unit.sources[0]}`));
-    const total = slice(unit.products, k).reduce((a, b) => a + b, 0);
-    return h("div", { class: "channel" }, grid("patch", k, "input", of), h("span", {}, "\u00d7"), grid("kernel", k, "kernel", "kernel"),
-      h("span", {}, "="), grid("products", k, "output", `products: \u03a3 ${number(total)}`));
-  };
-  const some = Math.min(channels, Math.max(1, Math.floor(1200 / (rows * cols)))); // as many as a page can take
-  const area = h("div", { class: `work ${unit.patch.length <= 9 ? "few" : ""}`, tabindex: 0, role: "group", "aria-label": "Window, kernel and products" }, Array.from({ length: some }, (_, k) => channel(k)));
-  if (some < channels) {
-    const more = h("button", { onclick: () => more.replaceWith(...Array.from({ length: channels - some }, (_, k) => channel(some + k))) }, `Show all ${channels} channels`);
-    area.append(more);
+const ROLES = { patch: "input", kernel: "kernel", products: "output" };
+const TINTS = { input: "#0072b2", kernel: "#e69f00", output: "#009e73", negative: "#8a8a8a" };
+
+/** Patch, kernel and products of every input channel as grids of numbers. While the windows keep their size, only
+ * what changes is written: tables are slow to lay out, and a stroke is not to wait for them. */
+class Grids {
+  constructor(layer, { shape, patch }) {
+    Object.assign(this, { layer, shape, channels: [], alone: layer.shows === "window" });
+    this.element = h("div", { class: `work ${patch.length <= 9 ? "few" : ""}`, tabindex: 0, role: "group", "aria-label": "Window, kernel and products" });
+    const [rows, cols, count] = shape;
+    const some = Math.min(count, Math.max(1, Math.floor(1200 / (rows * cols)))); // as many as a page can take
+    this.add(some);
+    if (some === count) return;
+    const more = h("button", { onclick: () => { more.remove(); this.add(count - some); this.update(this.unit); } }, `Show all ${count} channels`);
+    this.element.append(more);
   }
-  return area;
+  add(count) {
+    const names = this.alone ? ["patch"] : ["patch", "kernel", "products"];
+    for (let i = 0; i < count; i++) {
+      const grids = names.map((name) => this.grid(name));
+      const [patch, kernel, products] = grids.map(({ table }) => table);
+      this.element.append(h("div", { class: "channel" }, this.alone ? patch : [patch, h("span", {}, "\u00d7"), kernel, h("span", {}, "="), products]));
+      this.channels.push(grids);
+    }
+  }
+  grid(name) {
+    const [rows, cols] = this.shape;
+    const cells = Array.from({ length: rows * cols }, () => ({ element: h("td") }));
+    const line = (r) => h("tr", {}, cells.slice(r * cols, (r + 1) * cols).map(({ element }) => element));
+    const caption = h("caption");
+    const table = h("table", { class: "grid", "data-grid": name, style: `--role:${TINTS[ROLES[name]]}` }, caption, h("tbody", {}, Array.from({ length: rows }, (_, r) => line(r))));
+    return { name, table, caption, cells };
+  }
+  update(unit) {
+    this.unit = unit;
+    const scales = {};
+    for (const { name } of this.channels[0]) {
+      const most = largest(unit[name]);
+      scales[name] = { most: most || 1, digits: most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.2 || most === 0 ? 2 : 3 };
+    }
+    const winner = unit.winner && (unit.winner[0] - unit.window[0][0]) * this.shape[1] + unit.winner[1] - unit.window[1][0];
+    this.channels.forEach((grids, k) => { for (const grid of grids) this.write(grid, k, scales[grid.name], winner); });
+  }
+  write({ name, table, caption, cells }, k, { most, digits }, winner) {
+    const { unit, alone, shape } = this;
+    let sum = 0;
+    cells.forEach((cell, i) => {
+      const value = unit[name][i * shape[2] + k];
+      const padding = unit.padded[i] && name === "patch";
+      const text = unit.padded[i] && alone ? "" : minus(value.toFixed(digits)).replace(/^\u2212(0(\.0+)?)$/, "$1");
+      const much = Math.round((140 * Math.abs(value)) / most).toString(16).padStart(2, "0");
+      const tint = padding ? "" : TINTS[value < 0 ? "negative" : ROLES[name]] + much;
+      sum += value;
+      change(cell, "text", text, (element) => { element.textContent = text; });
+      change(cell, "value", padding ? "padding" : value, (element) => { element.title = padding ? "padding" : value; });
+      change(cell, "tint", tint, (element) => { element.style.backgroundColor = tint; });
+      change(cell, "class", padding ? "padding" : i === winner ? "winner" : "", (element, name) => { element.className = name; });
+    });
+    const of = `channel ${unit.window[2][0] + k}`;
+    const said = { patch: alone ? `${of} of ${unit.sources[0]}` : of, kernel: "kernel", products: `products: \u03a3 ${number(sum)}` }[name];
+    if (caption.textContent !== said) caption.textContent = said;
+    table.style.setProperty("--wide", digits === 3 ? "45px" : "36px");
+  }
+}
+
+function change(cell, name, value, write) {
+  if (Object.is(cell[name], value)) return;
+  cell[name] = value;
+  write(cell.element, value);
 }
 
 function bar(value, most) {

@@ -207,7 +207,7 @@ def _numbers(steps, step, inputs, place):
             numbers["winner"] = (window.rows[0] + int(row), window.cols[0] + int(col), place[2])
             x, size = float(visible.max()), np.abs(patch).max()
         case "sum":
-            kernel, addends, terms = step.kind.weights(step, padded, place)
+            kernel, addends, terms = _weights(step, padded, place[2])
             arrays = {"patch": patch, "kernel": kernel, "products": patch * kernel}
             if step.kind.shows == "contributions":
                 arrays |= {name: array.ravel() for name, array in arrays.items() if step.vector}
@@ -221,6 +221,15 @@ def _numbers(steps, step, inputs, place):
     value, low, high = step.function(x, x - error, x + error).tolist()
     tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value))
     return numbers | {"activation": value, "tolerance": tolerance}
+
+
+def _weights(step, padded, channel):
+    """Kernel (rows, columns, channels), addends of the bias and terms of one filter."""
+    kernel, addends, terms = step.kind.weights(step.layer)
+    mean = np.where(padded, 0.0, 1 / (~padded).sum())  # TensorFlow divides by the cells inside the map
+    kernel = mean if kernel is None else np.asarray(kernel[..., channel], float)
+    terms = {name: float(values[channel]) for name, values in terms.items()}
+    return kernel.reshape(*padded.shape, -1), [float(values[channel]) for values in addends], terms
 
 
 def _strongest(steps, step, arrays, place, count=10):

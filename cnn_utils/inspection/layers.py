@@ -34,7 +34,9 @@ class Kind:
     axes: Callable = lambda layer, shape: (Axis(), Axis())  # of the window over a map of this shape
     sees: Callable = grouped  # (step, box, source) -> Box in that source
     mixes: bool = False  # a unit sees all channels of its group, not only its own
-    weights: Callable | None = None  # (step, padded, place) -> kernel, addends of the bias, terms
+    # layer -> kernel (rows, columns, channels of a group, filters), addends of the bias and terms, for each filter;
+    # without a kernel, each value that is not padding counts the same
+    weights: Callable | None = None
 
 
 def _sliding(layer, shape):
@@ -55,26 +57,26 @@ def _border(layer, shape):
     return tuple(Axis(before=amounts[0]) for amounts in layer.padding)
 
 
-def _filter(step, padded, place):
-    layer, channel = step.layer, place[2]
-    one = (channel,) if step.kind.mixes else divmod(channel, layer.depth_multiplier)
-    kernel = np.asarray(layer.kernel[..., *one], float).reshape(*padded.shape, -1)
-    return kernel, (float(layer.bias[channel]),) if layer.use_bias else (), {}
+def _filter(layer):
+    kernel = layer.kernel
+    if hasattr(
+        layer, "depth_multiplier"
+    ):  # (rows, columns, channels, filters of each): a group for each channel
+        kernel = np.reshape(kernel, (*kernel.shape[:2], 1, -1))
+    return kernel, (layer.bias,) if layer.use_bias else (), {}
 
 
-def _mean(step, padded, place):
-    # TensorFlow divides by the cells inside the map, not by the window
-    return np.where(padded, 0.0, 1 / (~padded).sum())[..., None], (), {}
+def _mean(layer):
+    return None, (), {}
 
 
-def _normalisation(step, padded, place):
-    layer, channel = step.layer, place[2]
-    mean, variance = float(layer.moving_mean[channel]), float(layer.moving_variance[channel])
-    gamma = float(layer.gamma[channel]) if layer.scale else 1.0
-    beta = float(layer.beta[channel]) if layer.center else 0.0
-    scale = gamma / np.sqrt(variance + layer.epsilon)
-    terms = {"mean": mean, "variance": variance, "epsilon": layer.epsilon, "gamma": gamma, "beta": beta}
-    return np.full((1, 1, 1), scale), (beta, -mean * scale), terms
+def _normalisation(layer):
+    mean, variance = np.asarray(layer.moving_mean, float), np.asarray(layer.moving_variance, float)
+    gamma = np.asarray(layer.gamma, float) if layer.scale else np.ones_like(mean)
+    beta = np.asarray(layer.beta, float) if layer.center else np.zeros_like(mean)
+    scale, epsilon = gamma / np.sqrt(variance + layer.epsilon), np.full_like(mean, layer.epsilon)
+    terms = {"mean": mean, "variance": variance, "epsilon": epsilon, "gamma": gamma, "beta": beta}
+    return scale[None, None, None], (beta, -mean * scale), terms
 
 
 _CONV = Kind("conv", "sum of {count} products", "sum", "products", axes=_sliding, mixes=True, weights=_filter)

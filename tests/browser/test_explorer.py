@@ -1,4 +1,7 @@
-"""The explorer in a real JupyterLab: draw, point, read the numbers, compare them with the model's own."""
+"""The explorer in a real JupyterLab: draw, point, read the numbers, compare them with the model's own.
+
+`test_engine` compares all numbers of many networks, `test_saved` opens the saved file.
+"""
 
 import json
 import os
@@ -46,7 +49,17 @@ def in_kernel(page, expression):
         await future.done;
         return text;
     }"""
+    page.evaluate(run, "")  # what the page has told meanwhile is heard before the next request
     return json.loads(page.evaluate(run, f"print(json.dumps({expression}))"))
+
+
+KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+
+
+def start_in_kernel(page, code):
+    """Run code in the kernel, do not wait for it."""
+    page.evaluate(f"code => {{ {KERNEL}.requestExecute({{ code }}) }}", code)
+    page.wait_for_function(f"{KERNEL}.status === 'busy'")
 
 
 def drag(page, *places):
@@ -70,8 +83,11 @@ def point_at(page, layer, x, y):
 
 
 def settle(page):
-    """Wait until nothing is asked of the kernel any more."""
-    page.wait_for_function("!document.querySelector('.cnn-explorer').busy()")
+    """Wait until all is computed."""
+    while page.evaluate(
+        "document.querySelector('.cnn-explorer').busy()"
+    ):  # waits nowhere else: no eval in a saved file
+        page.wait_for_timeout(20)
 
 
 def shown(page, field):
@@ -152,6 +168,7 @@ def test_the_keyboard_reaches_every_unit_and_code_and_page_agree(explorer):
     assert page.locator(".panel h3").inner_text().startswith("conv2 · channel 4, row 5, column 6")
     assert in_kernel(page, "[explorer.explain().unit, explorer.explain().channel]") == [[5, 6], 4]
     assert "conv2, (5, 6) of channel 4" in page.locator(".speech").text_content()
+    page.keyboard.press("Escape")
     index = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
     assert page.evaluate(index) == 0  # the keys did not reach JupyterLab's own shortcuts
 
@@ -165,13 +182,44 @@ def test_a_picked_image_is_shown_and_explained(explorer):
     assert page.locator(".bars .best").inner_text().startswith("abcdefghij"[best])
 
 
+def test_the_page_goes_on_while_the_kernel_is_busy_and_the_kernel_follows_when_it_is_free(explorer):
+    page = explorer
+    start_in_kernel(page, "import time; time.sleep(6)")
+    page.get_by_role("button", name="Image 1").click()
+    point_at(page, "conv2", 0.3, 0.6)
+    heading = page.locator(".panel h3").inner_text()
+    assert heading.startswith("conv2 ·")
+    said, best = shown(page, "activation"), page.locator(".bars .best").inner_text()
+    assert page.evaluate(f"{KERNEL}.status") == "busy"  # nothing of this has waited
+    assert in_kernel(page, "bool(np.array_equal(explorer.image, images[1].astype('float32')))")
+    assert in_kernel(page, "explorer.explain().activation") == pytest.approx(said, abs=6e-5)
+    row, col, channel = in_kernel(page, "[*explorer.explain().unit, explorer.explain().channel]")
+    assert f"channel {channel}, row {row}, column {col}" in heading
+    assert best.startswith("abcdefghij"[in_kernel(page, "int(model(images[1:2]).numpy().argmax())")])
+
+
+def test_more_training_is_shown_after_a_refresh(explorer):
+    page = explorer
+    in_kernel(page, "explorer.select('conv1', (4, 7), 2)")
+    page.wait_for_function("document.querySelector('.panel h3').innerText.includes('row 4, column 7')")
+    bias = shown(page, "bias")
+    in_kernel(page, "model.get_layer('conv1').bias.assign(model.get_layer('conv1').bias + 0.5) is None")
+    in_kernel(page, "explorer.refresh()")
+    page.wait_for_function(
+        f"document.querySelector('.panel output[data-field=bias]')?.dataset.value > {bias + 0.4}"
+    )
+    assert shown(page, "bias") == pytest.approx(bias + 0.5, abs=1e-4)
+    assert shown(page, "activation") == pytest.approx(in_kernel(page, "explorer.explain().output"), abs=6e-5)
+    assert page.locator(".cnn-explorer").count() == 1 and page.locator(".wrong").count() == 0
+
+
 def test_stroke_and_hover_reach_the_page_quickly(explorer, record_property):
     page = explorer
     drag(page, (6, 6), (20, 6), (20, 13), (8, 13), (8, 22), (20, 22))
     for step in range(30):
         point_at(page, "conv2", 0.1 + 0.025 * step, 0.4)
     timings = page.evaluate("document.querySelector('.cnn-explorer').timings")
-    for name, limit in (("stroke", 400), ("unit", 400)):  # generous: the machine may be busy with other tests
+    for name, limit in (("stroke", 100), ("unit", 100)):  # generous: the machine may be busy with other tests
         median = statistics.median(timings[name])
         record_property(f"{name}_ms_median", round(median, 1))
         print(f"{name}: median {median:.0f} ms, slowest {max(timings[name]):.0f} ms of {len(timings[name])}")
@@ -225,11 +273,10 @@ def check_panel(page, panel, number, name):
     assert panel.locator("h3").inner_text().startswith(f"{name} ·")
     shown = {o.get_attribute("data-field"): o.inner_text() for o in panel.locator("output").all()}
     assert "activation" in shown
+    # in half precision page and Keras round the same sums differently
+    close = {"abs": 6e-5} if number < 3 else {"abs": 0.03, "rel": 0.05}
     for field, text in shown.items():
-        assert float(text.replace("\u2212", "-")) == pytest.approx(explanation[field], abs=6e-5), (
-            name,
-            field,
-        )
+        assert float(text.replace("\u2212", "-")) == pytest.approx(explanation[field], **close), (name, field)
     text = panel.inner_text()
     assert "\u2713 what the model itself gives" in text
     assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
@@ -248,3 +295,16 @@ def test_the_page_fits_900_pixels_in_the_dark_theme(explorer):
     assert page.evaluate(lightness) > 200  # the text has turned light
     page_of = "document.querySelector('.cnn-explorer')"
     assert page.evaluate(f"{page_of}.scrollWidth <= {page_of}.clientWidth")
+
+
+def test_the_page_outlives_its_kernel(explorer):
+    page, errors = explorer, []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.evaluate(f"{KERNEL}.shutdown()")
+    page.wait_for_function(f"{KERNEL.removesuffix('.kernel')}?.kernel == null")
+    page.get_by_role("button", name="Clear").click()
+    drag(page, (8, 6), (20, 6), (13, 22))
+    point_at(page, "pool1", 0.3, 0.2)
+    assert page.locator(".panel h3").inner_text().startswith("pool1 ·")
+    assert grid_winner(page) == grid(page, "patch").max()
+    assert errors == []

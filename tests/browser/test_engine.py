@@ -1,0 +1,224 @@
+"""The arithmetic of the explorer's page, in Chromium: activations against Keras, explanations against `inspection`."""
+
+import base64
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnn_utils import architectures, datasets, explorer, inspection, keras, models
+from cnn_utils.explorer import network
+from tests import networks
+from tests.browser.conftest import local_page
+from tests.test_inspection import as_unit, branches
+
+L = keras.layers
+ENGINE = (Path(explorer.__file__).parent / "engine.js").read_text("utf-8")
+GLUE = """
+const { open, forward, explain } = engine();
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
+let net, values;
+function load(layers, arrays) { net = open(layers, new Float32Array(bytes(arrays))); }
+function run(image) {
+  values = forward(net, new Float32Array(bytes(image)));
+  return Object.fromEntries(Object.entries(values).map(([name, x]) => [name, Array.from(x, String)]));
+}
+const plain = (key, value) => { // JSON has no infinity
+  if (ArrayBuffer.isView(value)) return Array.from(value, String);
+  return typeof value === "number" ? String(value) : value;
+};
+function look(places) { return places.map((place) => JSON.parse(JSON.stringify(explain(net, values, ...place), plain))); }
+"""
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    with local_page(browser) as page:
+        page.add_script_tag(content=ENGINE + GLUE)
+        yield page
+
+
+def encoded(data):
+    return base64.b64encode(data).decode()
+
+
+def run(page, model, image):
+    """Every layer's values of one image, as the page computes them."""
+    steps = inspection.steps(model)
+    described = network.describe(model, steps, [step.name for step in steps])
+    page.evaluate(
+        "([layers, arrays]) => load(layers, arrays)", [described["layers"], encoded(described["arrays"])]
+    )
+    found = page.evaluate("image => run(image)", encoded(np.asarray(image, np.float32).tobytes()))
+    return {step.name: np.array(found[step.name], float).reshape(step.keras_shape) for step in steps}
+
+
+def random_network(seed):
+    """Layers of every kind on a map of random size, one after the other."""
+    rng = np.random.default_rng(seed)
+    x = inputs = L.Input((int(rng.integers(9, 16)), int(rng.integers(9, 16)), int(rng.integers(1, 4))))
+    functions = ["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus", "selu", "mish", "hard_silu"]
+    for _ in range(6):
+        kernel, function = tuple(int(k) for k in rng.integers(1, 4, size=2)), str(rng.choice(functions))
+        stride, dilation = [(1, 1), (2, 1), (1, 2)][rng.integers(3)]
+        padding = str(rng.choice(["same", "valid"])) if min(x.shape[1:3]) > 5 else "same"
+        match rng.integers(10):
+            case 0:
+                x = L.Conv2D(4, kernel, strides=stride, dilation_rate=dilation, padding=padding)(x)
+            case 1:
+                x = L.DepthwiseConv2D(kernel, depth_multiplier=int(rng.integers(1, 3)), padding=padding)(x)
+            case 2:
+                x = L.MaxPooling2D(kernel, strides=stride, padding=padding)(x)
+            case 3:
+                x = L.AveragePooling2D(kernel, strides=stride, padding=padding)(x)
+            case 4:
+                x = L.Add()([x, L.BatchNormalization()(x), L.Activation(function)(x)])
+            case 5:
+                x = L.Concatenate()([x, L.Conv2D(2, 3, padding="same", activation=function)(x)])
+            case 6:
+                x = L.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.2)(
+                    L.ZeroPadding2D(((1, 0), (0, 2)))(x)
+                )
+            case 7:
+                x = L.Conv2D(6, kernel, groups=2, padding="same")(L.Conv2D(4, 1)(x))
+            case 8:
+                x = L.Softmax()(L.LeakyReLU()(x))
+            case 9:
+                x = L.Conv2D(5, 1, activation="softmax")(x)
+    ends = [L.Flatten()(x), L.GlobalAveragePooling2D()(x), L.GlobalMaxPooling2D()(x)]
+    x = L.Dense(6, activation="relu")(L.Dropout(0.3)(L.Concatenate()(ends)))
+    return networks.randomised(keras.Model(inputs, L.Dense(4)(x)), seed)
+
+
+def squares(layer):
+    """The one activation of the inspection's tests that the page refuses: no straight line far out."""
+    function = getattr(layer, "activation", None)
+    return getattr(function, "__name__", "") == "<lambda>"
+
+
+def all_branches():
+    """The branches of the inspection's tests, a reader's own activations among them."""
+    inputs, ends = L.Input((9, 8, 2)), []
+    for layers in branches():
+        x = inputs
+        for layer in layers:
+            x = x if squares(layer) else layer(x)
+        ends.append(L.Flatten()(x))
+    return networks.randomised(keras.Model(inputs, L.Concatenate()(ends)))
+
+
+def trained(build):
+    data = datasets.load("mnist", source="sample")
+    keras.utils.set_random_seed(0)
+    model = build()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(data.x_train[:2000] / 255, data.y_train[:2000], batch_size=64, verbose=0)
+    return model
+
+
+def architecture(name, shape):
+    keras.utils.set_random_seed(0)
+    return getattr(architectures, name)(input_shape=shape, classes=10)
+
+
+NETWORKS = {f"random {seed}": lambda seed=seed: random_network(seed) for seed in range(12)}
+NETWORKS |= {build.__name__: build for build in networks.EVERY_KIND}
+NETWORKS |= {"branches": all_branches, "lenet5_1998": lambda: architecture("lenet5_1998", (32, 32, 1))}
+NETWORKS |= {
+    "lenet5, trained": lambda: trained(models.lenet5),
+    "quicknet, trained": lambda: trained(models.quicknet),
+}
+
+
+@pytest.fixture(scope="module")
+def differences():
+    """By kind of layer: (activations compared, largest difference), and the same of explanations."""
+    found = {"activations": defaultdict(list), "explanations": defaultdict(list)}
+    yield found
+    for what, by_kind in found.items():
+        print(f"\n{what} by kind of layer, largest relative difference:")
+        for kind, cases in sorted(by_kind.items()):
+            print(f"  {kind:24} {sum(n for n, _ in cases):8} numbers  {max(d for _, d in cases):.1e}")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_page_computes_what_keras_computes_and_explains_it_as_inspection_does(page, name, differences):
+    model = NETWORKS[name]()
+    rng = np.random.default_rng(1)
+    image = rng.normal(size=model.input_shape[1:]).astype("float32")
+    expected, found = inspection.activations(model, image), run(page, model, image)
+    for step in inspection.steps(model):
+        values, kind = expected[step.name], type(step.layer).__name__
+        difference = np.abs(found[step.name] - values).max() / max(np.abs(values).max(), 1e-6)
+        differences["activations"][kind].append((values.size, difference))
+        assert difference < 1e-4, (step.name, kind)
+        places = [tuple(int(rng.integers(n)) for n in values.shape) for _ in range(5)]
+        asked = [[step.name, *json_unit(place)] for place in places]
+        for place, page_says in zip(places, page.evaluate("places => look(places)", asked), strict=True):
+            here = inspection.explain(model, image, step.name, *as_unit(place), values=expected)
+            worst = compare(page_says, here, np.abs(values).max())
+            differences["explanations"][kind].append((1, worst))
+
+
+def json_unit(place):
+    unit, channel = as_unit(place)
+    return [list(unit), channel]
+
+
+def compare(page_says, here, largest):
+    """The page's explanation says what `here`, that of `inspection`, says; return the largest difference.
+
+    Activations are compared beside the `largest` of the layer: where a sum cancels, little of it is left.
+    """
+    exact = {"layer": here.layer, "function": here.function, "precision": here.precision}
+    assert {name: page_says[name] for name in exact} == exact
+    assert page_says["sources"] == list(here.sources)
+    assert [int(i) for i in page_says["unit"]] == list(here.unit)
+    boxes = {
+        name: tuple(tuple(int(i) for i in part) for part in box) for name, box in page_says["boxes"].items()
+    }
+    assert boxes == {name: tuple(map(tuple, box)) for name, box in here.boxes.items()}
+    if here.window is not None:
+        assert [[int(i) for i in part] for part in page_says["window"]] == [
+            list(part) for part in here.window
+        ]
+        assert page_says["padded"] == here.padded.ravel().tolist()
+    scale, worst = max(largest, 1e-3), 0.0
+    if here.winner is not None:
+        assert [int(i) for i in page_says["winner"]] == list(here.winner)
+    for name in ("output", "activation", "sum", "bias", "pre_activation"):
+        value, said = getattr(here, name), page_says.get(name)
+        assert (said is None) == (value is None), name
+        if value is not None:
+            worst = max(worst, abs(float(said) - value) / max(scale, abs(value)))
+    for name in ("patch", "kernel", "products", "scores", "exponentials"):
+        value, said = getattr(here, name), page_says.get(name)
+        if value is not None:
+            said, value = np.array(said, float), np.ravel(value)
+            assert said.shape == value.shape, name
+            worst = max(worst, np.abs(said - value).max() / max(np.abs(value).max(), 1e-3))
+    assert page_says["terms"].keys() == here.terms.keys()
+    for name, value in here.terms.items():
+        worst = max(worst, abs(float(page_says["terms"][name]) - value) / max(abs(value), 1e-3))
+    assert [c[4] is not None and c[4][0] for c in page_says["top"]] == [
+        c.place is not None and c.place[0] for c in here.top
+    ]
+    for said, contribution in zip(page_says["top"], here.top, strict=True):
+        worst = max(worst, abs(float(said[3]) - contribution.product) / max(abs(contribution.product), 1e-3))
+    assert worst < 1e-4, (here, page_says)
+    assert abs(float(page_says["activation"]) - float(page_says["output"])) <= float(page_says["tolerance"])
+    return worst
+
+
+@pytest.mark.parametrize("dtype, most", [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)])
+@pytest.mark.parametrize("build", networks.EVERY_KIND, ids=lambda build: build.__name__)
+def test_in_half_precision_the_page_rounds_as_the_layers_do(page, build, dtype, most):
+    model = build(dtype)
+    image = np.random.default_rng(1).random(model.input_shape[1:], np.float32)
+    expected, found = inspection.activations(model, image), run(page, model, image)
+    for name, values in expected.items():
+        assert np.abs(found[name] - values).max() <= most * max(np.abs(values).max(), 1e-6), name
+        asked = [[name, *json_unit(tuple(n // 2 for n in values.shape))]]
+        (said,) = page.evaluate("places => look(places)", asked)
+        assert abs(float(said["activation"]) - float(said["output"])) <= float(said["tolerance"]), name

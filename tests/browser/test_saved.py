@@ -1,0 +1,178 @@
+"""The explorer's saved file, opened from disk with the network cut off: drawn on with mouse, finger and keys."""
+
+import os
+import re
+import statistics
+
+import numpy as np
+import pytest
+
+from cnn_utils import datasets, inspection, keras, models
+from cnn_utils.explorer import LayerExplorer
+from tests.browser.test_explorer import drag, grid, point_at, settle, shown
+
+L = keras.layers
+
+
+@pytest.fixture(scope="module")
+def explorer():
+    keras.utils.set_random_seed(0)
+    model, data = models.lenet5(), datasets.load("mnist", source="sample")
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(data.x_train / 255, data.y_train, batch_size=64, verbose=0)
+    return LayerExplorer(model, data.x_test[:24] / 255)
+
+
+@pytest.fixture(scope="module")
+def saved(explorer, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "my_network.html"
+    assert explorer.save(path) < 1_000_000
+    return path
+
+
+@pytest.fixture
+def opened(browser, saved, request):
+    """The file in a browser that is offline; an error on the page, or a request, fails the test."""
+    options = {"viewport": {"width": 1280, "height": 900}, "offline": True} | getattr(request, "param", {})
+    context, asked, errors = browser.new_context(**options), [], []
+    context.on("request", lambda sent: asked.append(sent.url))
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text))
+    page.goto(saved.as_uri())
+    page.locator(".panel output[data-field=activation]").wait_for()
+    settle(page)
+    yield page
+    if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):  # to look at them
+        page.screenshot(path=f"{folder}/{request.node.name}.png", full_page=True)
+    context.close()
+    assert errors == []
+    assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
+
+
+def drawing(page):
+    """The image on the pad, as the page has it."""
+    return np.array(page.evaluate("document.querySelector('.cnn-explorer').drawing()"), "f4")
+
+
+def check_against_keras(page, explorer):
+    """Probabilities and the arithmetic on the page are those of the model, for the drawing on the page."""
+    values = inspection.activations(explorer._model, drawing(page).reshape(28, 28, 1))
+    bars = page.locator(".bars b").all_inner_texts()
+    np.testing.assert_allclose([float(bar.strip(" %")) for bar in bars], 100 * values["softmax"], atol=0.06)
+    heading = page.locator(".panel h3").inner_text()
+    layer, *place = re.match(r"(\w+) · channel (\d+), row (\d+), column (\d+)", heading).groups()
+    channel, row, col = map(int, place)
+    assert shown(page, "activation") == pytest.approx(values[layer][row, col, channel], abs=1e-4)
+
+
+def test_it_is_drawn_on_with_the_mouse(opened, explorer):
+    opened.get_by_role("button", name="Clear").click()
+    drag(opened, (8, 6), (20, 6), (13, 22))
+    assert drawing(opened).sum() > 30
+    point_at(opened, "conv2", 0.55, 0.3)
+    check_against_keras(opened, explorer)
+    assert grid(opened, "products").sum() == pytest.approx(shown(opened, "sum"), abs=0.05)
+    speech = opened.locator(".speech").text_content()
+    best = opened.locator(".bars .best span").inner_text()
+    assert opened.locator(".speech").get_attribute("aria-live") == "polite"
+    assert speech == "" or f"The model says {best}" in speech
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [{"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}],
+    indirect=True,
+)
+def test_it_is_drawn_on_with_a_finger_on_a_phone_in_the_dark(opened, explorer):
+    opened.get_by_role("button", name="Clear").tap()
+    box = opened.locator("canvas.pad").bounding_box()
+    zoom, client = box["width"] / 28, opened.context.new_cdp_session(opened)
+    for kind, places in (
+        ("touchStart", [(8, 6)]),
+        ("touchMove", [(20, 6), (17, 14), (13, 22)]),
+        ("touchEnd", [None]),
+    ):
+        for place in places:
+            points = [{"x": box["x"] + zoom * place[0], "y": box["y"] + zoom * place[1]}] if place else []
+            client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    settle(opened)
+    assert drawing(opened).sum() > 30
+    opened.locator("[data-layer=conv1] canvas").tap(position={"x": 20, "y": 20})
+    settle(opened)
+    assert opened.locator(".panel h3").inner_text().startswith("conv1 ·")
+    check_against_keras(opened, explorer)
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    color = opened.evaluate("getComputedStyle(document.querySelector('.panel h3')).color")
+    assert min(map(int, color.strip("rgb()").split(", "))) > 200  # light on dark
+    assert opened.evaluate("scrollY") == 0  # the finger drew, the page stood still
+
+
+def test_it_is_drawn_on_with_keys_and_says_what_happens(opened, explorer):
+    opened.get_by_role("button", name="Clear").focus()
+    opened.keyboard.press("Enter")
+    opened.locator("canvas.pad").focus()
+    for _ in range(6):
+        opened.keyboard.press("Space")
+        opened.keyboard.press("ArrowDown")
+    settle(opened)
+    assert drawing(opened).sum() > 5
+    opened.locator(".speech", has_text="The model says ").wait_for(state="attached")
+    opened.locator("[data-layer=conv2] canvas").focus()
+    for key in ("ArrowRight", "ArrowDown", "PageDown"):
+        opened.keyboard.press(key)
+    settle(opened)
+    check_against_keras(opened, explorer)
+    assert opened.locator(".speech").text_content().startswith("conv2, (")
+
+
+def test_an_offered_image_is_picked(opened, explorer):
+    opened.get_by_role("button", name="Image 5").click()
+    settle(opened)
+    images = np.frombuffer(explorer._images, "f4").reshape(24, -1)
+    np.testing.assert_array_equal(drawing(opened), images[5])
+    check_against_keras(opened, explorer)
+
+
+def test_a_stroke_is_painted_at_once(opened, record_property):
+    opened.evaluate("document.querySelector('.cnn-explorer').timings.stroke.length = 0")
+    drag(opened, (6, 6), (20, 6), (20, 13), (8, 13), (8, 22), (20, 22))
+    times = opened.evaluate("document.querySelector('.cnn-explorer').timings.stroke")
+    record_property("stroke_ms_median", round(statistics.median(times), 1))
+    print(f"stroke: median {statistics.median(times):.1f} ms, slowest {max(times):.1f} ms of {len(times)}")
+    assert statistics.median(times) < 100  # generous: the machine may be busy with other tests
+
+
+@pytest.mark.parametrize("policy, workers", [("blob:", 1), ("'none'", 0)])
+def test_a_large_network_is_computed_in_a_worker_unless_that_is_forbidden(
+    browser, explorer, saved, tmp_path, policy, workers
+):
+    path, text = tmp_path / "large.html", saved.read_text("utf-8")
+    assert "const SMALL = 3e6" in text and "worker-src blob:" in text
+    text = text.replace("const SMALL = 3e6", "const SMALL = 0").replace(
+        "worker-src blob:", f"worker-src {policy}"
+    )
+    path.write_text(text, "utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(path.as_uri())
+    page.locator(".panel output[data-field=activation]").wait_for()
+    drag(page, (8, 6), (20, 6), (13, 22))
+    point_at(page, "conv2", 0.55, 0.3)
+    assert len(page.workers) == workers
+    check_against_keras(page, explorer)
+    page.close()
+
+
+def test_a_layer_that_the_page_computes_differently_is_named(browser, saved, tmp_path):
+    path = tmp_path / "wrong.html"
+    text = saved.read_text("utf-8")
+    assert '"call": "relu"' in text
+    path.write_text(text.replace('"call": "relu"', '"call": "tanh"', 1), "utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    alert = page.locator(".wrong").first
+    alert.wait_for()
+    assert "Do not trust" in alert.inner_text()
+    assert "Do not trust conv1:" in page.locator(".cnn-explorer").inner_text()
+    page.close()
