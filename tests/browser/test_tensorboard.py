@@ -50,6 +50,27 @@ def runs(browser, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def remedies(browser, tmp_path_factory):
+    """What notebook 8's own cells on its many runs leave behind, on few images that make no sense."""
+    random = np.random.default_rng(0)
+    given = {"np": np, "full": False}
+    for kind, count in (("half", 200), ("new", 100)):
+        given[f"x_{kind}"] = random.random((count, 14, 14, 1), "float32")
+        given[f"y_{kind}"] = random.integers(0, 10, count)
+    given["cross_entropy"] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    notebook = notebooks.read(notebooks.FOLDER / "08_fashion_mnist.ipynb")
+    sources = [cell.source for cell in notebooks.code_cells(notebook)]
+    network = next(place for place, source in enumerate(sources) if "def network(" in source)
+    first = next(place for place, source in enumerate(sources) if "remedies = " in source)
+    last = next(place for place, source in enumerate(sources) if "records = " in source)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNN_UTILS_RUNS", str(tmp_path_factory.mktemp("remedies")))
+        for source in (sources[network], *sources[first : last + 1]):
+            exec(source, given)
+    return given
+
+
+@pytest.fixture(scope="module")
 def board(runs, tmp_path_factory):
     """The address of a TensorBoard that has read all of ``runs``. When it ends, it leaves no info file."""
     home = tmp_path_factory.mktemp("tensorboard")
@@ -188,6 +209,37 @@ def test_the_projector_opens_on_the_digits_each_where_its_vector_is(page, tmp_pa
     for places, own, other in ((blue, *middles), (orange, *middles[::-1])):
         nearer = np.linalg.norm(places - own, axis=1) < np.linalg.norm(places - other, axis=1)
         assert nearer.mean() > 0.95
+
+
+def test_the_hparams_tab_has_a_row_for_each_run_with_its_settings_and_its_accuracy(remedies, page):
+    page.goto(f"{graphs._serve(remedies['folder'])}#hparams")
+    cells = page.locator("vaadin-grid-cell-content")
+    cells.get_by_text(remedies["run"].name).wait_for()  # the last one
+    shown = [text.strip() for text in cells.all_inner_texts() if text.strip()]
+    heads = ["Trial ID", "Show Metrics", "dropout", "flip and move", "seed", "weight decay", "new images"]
+    assert shown[:7] == heads and len(remedies["records"]) == 8
+    rows = {shown[place]: shown[place + 1 : place + 6] for place in range(7, len(shown), 6)}
+    for (name, seed), record in remedies["records"].items():
+        settings = remedies["remedies"][name]
+        dropout, moved, number, decay, accuracy = rows.pop(f"{name}-seed-{seed}".replace(" ", "-"))
+        assert moved == str(settings["flip and move"]).lower()
+        assert [float(dropout), float(decay)] == [settings["dropout"], settings["weight decay"]]
+        assert float(number) == seed and float(accuracy) == pytest.approx(
+            record["val_accuracy"][-1], abs=1e-4
+        )
+    assert not rows
+
+
+def test_time_series_draws_the_curves_of_all_runs_in_one_card(remedies, page):
+    page.goto(f"{graphs._serve(remedies['folder'])}?tagFilter=epoch_accuracy#timeseries")
+    card = page.locator("scalar-card")
+    card.get_by_text(f"{remedies['run'].name}/validation").wait_for()
+    assert card.count() == card.locator("canvas").count() == 1
+    words = card.inner_text().split()
+    for (name, seed), record in remedies["records"].items():
+        place = words.index(f"{name}-seed-{seed}/validation".replace(" ", "-"))
+        value = float(words[place + 2])  # behind the smoothed one
+        assert value == pytest.approx(record["val_accuracy"][-1], abs=1e-3)
 
 
 def _run(path, runs):
