@@ -33,6 +33,7 @@ SLOW = (
     "tests/browser/test_jupyterlab.py",  # all notebooks, one after the other
     "notebooks/",
     "tests/browser/",
+    "tests/test_distributed.py",
     "tests/test_benchmarks.py",
     "tests/test_training.py",
     "tests/test_reference.py",
