@@ -120,7 +120,7 @@ def read_graph(log_dir):
 def show_tensorboard(log_dir, *, tab="graphs", height=700):
     """Show TensorBoard under the cell, on what ``log_dir`` holds now; call it again for newer logs.
 
-    ``tab`` is the page it opens on: "graphs", "scalars", "images", "histograms" or "projector". The server is a
+    ``tab`` is the page it opens on: "graphs", "scalars", "images", "histograms", "hparams" or "projector". The server is a
     thread of the notebook's kernel, one for each folder, and answers this machine only. Where nobody watches
     (nbconvert, a test) it prints how to see TensorBoard. Raises ValueError if there are no logs.
 

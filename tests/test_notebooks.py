@@ -288,6 +288,7 @@ def test_claims_of_the_core_notebooks_are_proved():
         | {f"D{n}" for n in range(1, 9)}
         | {f"E{n}" for n in range(1, 6)}
         | {f"F{n}" for n in range(1, 8)}
+        | {f"G{n}" for n in range(1, 4)}
         | {f"H{n}" for n in range(1, 10)}
     )
     assert {name for name, (_, where, _) in ledger().items() if where} >= core
