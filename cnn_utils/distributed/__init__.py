@@ -26,7 +26,7 @@ def shares(count, batch, replicas, *, epochs=1, seed=0):
     more than ``count``.
 
     >>> [[part.tolist() for part in step] for step in shares(5, 3, 2, seed=1)]
-    [[[4, 2], [3]], [[1], [0]]]
+    [[[4, 0], [1]], [[2], [3]]]
     """
     if not whole_number("replicas", replicas) <= whole_number("batch", batch) <= count:
         raise ValueError(
