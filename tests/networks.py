@@ -20,6 +20,45 @@ def randomised(model, seed=0, positive=False):
     return model
 
 
+def random_network(seed):
+    """Layers of every kind on a map of random size, one after the other."""
+    rng = np.random.default_rng(seed)
+    x = inputs = L.Input((int(rng.integers(9, 16)), int(rng.integers(9, 16)), int(rng.integers(1, 4))))
+    functions = ["relu", "tanh", "sigmoid", "elu", "gelu", "silu", "softplus", "selu", "mish", "hard_silu"]
+    for _ in range(6):
+        kernel, function = tuple(int(k) for k in rng.integers(1, 4, size=2)), str(rng.choice(functions))
+        stride, dilation = [(1, 1), (2, 1), (1, 2)][rng.integers(3)]
+        padding = str(rng.choice(["same", "valid"])) if min(x.shape[1:3]) > 5 else "same"
+        match rng.integers(10):
+            case 0:
+                x = L.Conv2D(4, kernel, strides=stride, dilation_rate=dilation, padding=padding)(x)
+            case 1:
+                x = L.DepthwiseConv2D(
+                    kernel, depth_multiplier=int(rng.integers(1, 3)), dilation_rate=dilation, padding=padding
+                )(x)
+            case 2:
+                x = L.MaxPooling2D(kernel, strides=stride, padding=padding)(x)
+            case 3:
+                x = L.AveragePooling2D(kernel, strides=stride, padding=padding)(x)
+            case 4:
+                x = L.Add()([x, L.BatchNormalization()(x), L.Activation(function)(x)])
+            case 5:
+                x = L.Concatenate()([x, L.Conv2D(2, 3, padding="same", activation=function)(x)])
+            case 6:
+                x = L.ReLU(max_value=1.0, negative_slope=0.1, threshold=0.2)(
+                    L.ZeroPadding2D(((1, 0), (0, 2)))(x)
+                )
+            case 7:
+                x = L.Conv2D(6, kernel, groups=2, padding="same")(L.Conv2D(4, 1)(x))
+            case 8:
+                x = L.Softmax()(L.LeakyReLU()(x))
+            case 9:
+                x = L.Conv2D(5, 1, activation="softmax")(x)
+    ends = [L.Flatten()(x), L.GlobalAveragePooling2D()(x), L.GlobalMaxPooling2D()(x)]
+    x = L.Dense(6, activation="relu")(L.Dropout(0.3)(L.Concatenate()(ends)))
+    return randomised(keras.Model(inputs, L.Dense(4)(x)), seed)
+
+
 @functools.cache
 def branching(dtype="float32"):
     """Maps, with branches that are added and concatenated; ends in a softmax."""

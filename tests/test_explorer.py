@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from cnn_utils import inspection, keras
+from cnn_utils import inspection, keras, models
 from cnn_utils.explorer import LayerExplorer, network, saved
 from tests import networks
 
@@ -308,3 +308,10 @@ def test_importing_the_explorer_does_not_import_tensorflow():
         "import sys, cnn_utils.explorer; sys.exit('tensorflow' in sys.modules or 'matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("place", [".", "missing/network.html"])
+def test_save_names_a_path_that_is_no_files(place, tmp_path):
+    with pytest.raises(ValueError, match="^path='.*' must be a file's, in a folder that exists"):
+        LayerExplorer(models.lenet5()).save(tmp_path / place)
+    assert list(tmp_path.iterdir()) == []

@@ -98,27 +98,7 @@ def test_units_of_every_kind_of_layer_have_the_value_keras_computes():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_units_of_random_networks_have_the_value_keras_computes(seed):
-    rng = np.random.default_rng(seed)
-    x = inputs = L.Input((int(rng.integers(8, 14)), int(rng.integers(8, 14)), int(rng.integers(1, 4))))
-    for _ in range(5):
-        kernel = int(rng.integers(1, 4))
-        stride, dilation = [(1, 1), (2, 1), (1, 2)][rng.integers(3)]
-        padding = str(rng.choice(["same", "valid"])) if min(x.shape[1:3]) > 5 else "same"
-        match rng.integers(6):
-            case 0:
-                x = L.Conv2D(4, kernel, strides=stride, dilation_rate=dilation, padding=padding)(x)
-            case 1:
-                x = L.DepthwiseConv2D(kernel, dilation_rate=dilation, padding=padding, activation="relu")(x)
-            case 2:
-                x = L.MaxPooling2D(kernel, strides=stride, padding=padding)(x)
-            case 3:
-                x = L.AveragePooling2D(kernel, strides=stride, padding="same")(x)
-            case 4:
-                x = L.Add()([x, L.BatchNormalization()(x), L.Activation("tanh")(x)])
-            case 5:
-                x = L.Concatenate()([x, L.Conv2D(2, 3, padding="same", activation="sigmoid")(x)])
-    x = L.Dense(6, activation="relu")(L.Dropout(0.3)(L.Flatten()(x)))
-    model = randomised(keras.Model(inputs, L.Dense(4)(x)), seed)
+    model = networks.random_network(seed)
     check_units(model, image_for(model, seed))
 
 

@@ -2,11 +2,13 @@
 
 ``python -m cnn_utils.distributed --workers 2 --epochs 2 --batch 128 --folder runs/out`` trains LeNet-5 on MNIST with two
 processes of this machine. Where TF_CONFIG is set (Kubernetes jobs and cloud trainers set it), or under Slurm's srun, the
-command is one worker of that cluster, and takes all graphics cards it finds. The folder must be one that all workers see:
+command is one worker of that cluster, and leaves its graphics cards to TensorFlow. The folder must be one that all workers see:
 it holds the checkpoints, from which the same command goes on, and the logs for TensorBoard.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import numpy as np
@@ -109,11 +111,9 @@ def _checkpoints(model, folder):
             raise ValueError(
                 f"folder={folder!r}: {newest} is of another network: choose another folder"
             ) from error
-    elsewhere = tempfile.TemporaryDirectory()  # the others' copies of the same values
-    place = folder if chief else elsewhere.name
+    place = folder
+    if not chief:  # the same values once more, for nobody
+        place = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
     manager = tf.train.CheckpointManager(checkpoint, place, max_to_keep=2, checkpoint_name="step")
-
-    def save(number, _kept=elsewhere):
-        manager.save(checkpoint_number=number)
-
-    return save
+    return lambda number: manager.save(checkpoint_number=number)

@@ -65,10 +65,13 @@ def _work(options):
         tell(f"waiting for {' and '.join(addresses)}")
         _train(options, tf.distribute.MultiWorkerMirroredStrategy(), chief=index == 0, tell=tell)
         return 0
-    except (ValueError, OSError, cnn_utils.tf.errors.OpError) as error:
-        reason = re.search("aborted by: (.*)", str(error))
-        print(f"A worker is gone: {reason[1]}" if reason else f"{type(error).__name__}: {error}", flush=True)
-        os._exit(1)  # TensorFlow's own way out would wait for the others
+    except (ValueError, OSError) as error:  # before the next line asks for TensorFlow, which takes seconds
+        reason = f"{type(error).__name__}: {error}"
+    except cnn_utils.tf.errors.OpError as error:
+        gone = re.search("aborted by: (.*)", str(error))
+        reason = f"A worker is gone: {gone[1]}" if gone else f"{type(error).__name__}: {error}"
+    print(reason, flush=True)
+    os._exit(1)  # TensorFlow's own way out would wait for the others
 
 
 def _train(options, strategy, chief, tell):

@@ -136,14 +136,17 @@ def watched(timeout):
     (reader, writer), worker = os.pipe(), os.getpid()
     if os.fork():
         os.close(reader)
-        return lambda doing: os.write(writer, doing.encode())
+        return lambda doing: os.write(writer, f"{doing}\n".encode())
     os.close(writer)
     ears = [reader, 0] if os.environ.get(PARENT) else [reader]
     doing, patience = "", None  # the first call may take its time: TensorFlow has to be imported
     while heard := select.select(ears, [], [], patience)[0]:
-        doing, patience = os.read(heard[0], 4096).decode(), timeout
-        if not doing:  # closed
+        told = os.read(heard[0], 4096).decode()
+        if not told and reader in heard:  # it has ended by itself
+            os._exit(0)
+        if not told:
             break
+        doing, patience = told.splitlines()[-1], timeout
     else:
         print(f"TimeoutError: {doing} for {timeout} s", flush=True)
     with contextlib.suppress(ProcessLookupError):

@@ -19,7 +19,8 @@ _PAGE = (Path(__file__).parent / "saved.html").read_text("utf-8")
 def write(path, explorer, title):
     """Write the page of `explorer` to `path`, whole or not at all; return how many bytes that is.
 
-    Raises ValueError if the file would be larger than a browser on a phone can be expected to open.
+    Raises ValueError if the file would be larger than a browser on a phone can be expected to open, or `path` names
+    a folder, or a file in none.
     """
     packed = {name: _packed(getattr(explorer, name)) for name in ("_images", "_image")}
     packed |= {"_network": explorer._network | {"arrays": _packed(explorer._network["arrays"])}}
@@ -34,6 +35,8 @@ def write(path, explorer, title):
             "Offer fewer images, or save a smaller network"
         )
     path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"path={str(path)!r} must be a file's, in a folder that exists")
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             file.write(data)

@@ -59,9 +59,7 @@ def _border(layer, shape):
 
 def _filter(layer):
     kernel = layer.kernel
-    if hasattr(
-        layer, "depth_multiplier"
-    ):  # (rows, columns, channels, filters of each): a group for each channel
+    if hasattr(layer, "depth_multiplier"):  # (rows, columns, channels, filters of each): a group a channel
         kernel = np.reshape(kernel, (*kernel.shape[:2], 1, -1))
     return kernel, (layer.bias,) if layer.use_bias else (), {}
 
