@@ -11,9 +11,11 @@ import shutil
 import tempfile
 from collections import Counter
 
+import nbval.kernel
 import pytest
 
 from tools import sealed
+from tools.kernels import BlockingKernel
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers and their kernels inherit all of this
     if os.environ.get("CNN_UTILS_SOURCE") != "full":
@@ -41,7 +43,11 @@ SLOW = (
 
 
 def pytest_configure(config):
-    """One thread for each of several workers: with more than there are cores, they mostly wait for each other."""
+    """Set up what the tests share: kernels without ports, and no more threads than there are cores.
+
+    One thread for each of several workers: with more, they mostly wait for each other.
+    """
+    nbval.kernel.KernelManager = BlockingKernel
     if getattr(config.option, "numprocesses", None):  # before the workers start, and they inherit it
         os.environ |= dict.fromkeys(THREADS, "1")
 

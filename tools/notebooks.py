@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from tools import sealed
+from tools.kernels import Kernel
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -146,6 +147,7 @@ def execute(path):
         notebook,
         timeout=1800,
         kernel_name="python3",
+        kernel_manager_class=Kernel,
         resources={"metadata": {"path": str(FOLDER)}},
     )
     start = time.perf_counter()

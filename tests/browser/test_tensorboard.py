@@ -19,6 +19,7 @@ from nbclient import NotebookClient
 from cnn_utils import graphs, keras, models, tf, training
 from tests.browser.conftest import fetch, running, wait_until
 from tools import notebooks
+from tools.kernels import Kernel
 
 W_NODES = {
     "w1": [],
@@ -248,7 +249,9 @@ def _run(path, runs):
     shown = [place for place, cell in enumerate(notebook.cells) if "show_tensorboard(" in cell.source]
     del notebook.cells[shown[-1] + 1 :]
     where = {"resources": {"metadata": {"path": str(notebooks.FOLDER)}}}
-    client = NotebookClient(notebook, kernel_name="python3", timeout=300, **where)
+    client = NotebookClient(
+        notebook, kernel_name="python3", kernel_manager_class=Kernel, timeout=300, **where
+    )
     client.execute(env=os.environ | {"CNN_UTILS_RUNS": str(runs)})
 
 
