@@ -24,6 +24,12 @@ class _OverFiles:
         self._folder = tempfile.mkdtemp(prefix="k")  # the names of sockets may have about a hundred letters
         return os.path.join(self._folder, "k")
 
+    def start_kernel(self, **options):
+        """Where this variable is set, ipykernel does not show what C++ writes to stderr: readers would see it in red."""
+        environment = dict(options.pop("env", None) or os.environ)
+        environment.pop("PYTEST_CURRENT_TEST", None)
+        return super().start_kernel(env=environment, **options)
+
     def cleanup_ipc_files(self):
         super().cleanup_ipc_files()
         if self.transport == "ipc":
