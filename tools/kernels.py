@@ -9,10 +9,10 @@ import shutil
 import tempfile
 
 from jupyter_client.manager import AsyncKernelManager, KernelManager
-from traitlets import default
+from traitlets import HasTraits, default
 
 
-class _OverFiles:
+class _OverFiles(HasTraits):  # or the defaults here would not count
     @default("transport")
     def _over_files(self):
         return "ipc" if os.name == "posix" else "tcp"
