@@ -55,7 +55,11 @@ def test_a_built_wheel_holds_the_whole_package(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "schema"),
-    [(".github/workflows/test.yml", "github-workflows"), ("CITATION.cff", "citation-file-format")],
+    [
+        (".github/workflows/test.yml", "github-workflows"),
+        (".github/workflows/pages.yml", "github-workflows"),
+        ("CITATION.cff", "citation-file-format"),
+    ],
 )
 def test_it_keeps_to_its_published_schema(name, schema, tmp_path):
     pytest.importorskip("check_jsonschema", reason="no check-jsonschema: `make setup`")

@@ -117,7 +117,7 @@ def activations(model, image) -> dict[str, np.ndarray]:
 
 
 def as_images(image, step):
-    """One image or a batch of them as (images, *shape of the input), float32; `step` is the model's first."""
+    """One image or a batch of them as ``(images, *shape of the input)``, float32; `step` is the model's first."""
     image, shape = np.asarray(image), step.keras_shape
     if image.dtype.kind not in "biufV" or not np.isfinite(image.astype(float)).all():
         raise ValueError(f"image ({image.dtype}) holds values that are no finite numbers: each pixel is one")
