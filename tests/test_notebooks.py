@@ -92,7 +92,9 @@ def test_an_output_that_is_not_compared_has_a_reason_and_an_assertion_nearby(not
 
 def test_tags_are_claims_or_the_ones_that_nbval_knows(notebook):
     for cell in notebook.cells:
-        assert set(tags(cell)) <= NBVAL_TAGS | {notebooks.README_TAG, *CLAIM_IDS}, cell.source
+        assert set(tags(cell)) <= NBVAL_TAGS | {notebooks.README_TAG, notebooks.EXPLORER_TAG, *CLAIM_IDS}, (
+            cell.source
+        )
 
 
 def test_every_figure_has_an_alternative_text(path, notebook):
