@@ -1,7 +1,6 @@
 """The site that ``make pages`` builds, opened from disk with the network cut off: whole, readable, and its numbers right."""
 
 import os
-import time
 from html.parser import HTMLParser
 from itertools import product
 from urllib.parse import unquote, urlsplit
@@ -50,11 +49,9 @@ def opened(visitor, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_opens_at_once_and_whole_and_everybody_can_read_it(name, visitor):
-    began = time.perf_counter()
+def test_a_page_opens_whole_and_everybody_can_read_it(name, visitor):
     page, (_, asked, wrong) = opened(visitor, name), visitor
     loaded = {unquote(urlsplit(url).path) for url in asked if url.startswith("file:")}
-    assert time.perf_counter() - began < 5  # seconds on a busy machine; a quiet one takes less than one
     assert sum(os.path.getsize(path) for path in loaded if "_static/0" not in path) < MOST
     pictures = page.locator("img")
     page.evaluate(
