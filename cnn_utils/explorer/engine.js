@@ -30,6 +30,19 @@ function engine() {
     silu: (x) => x * sigmoid(x), hard_silu: (x) => x * clip(x / 6 + 0.5, 0, 1), mish: (x) => x * Math.tanh(softplus(x)),
     gelu: (x) => (x * erfc(-x * Math.SQRT1_2)) / 2,
   };
+  // The slope of each, by what it gives (and what it got, where that says more); at a kink, TensorFlow's.
+  const density = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+  const within = (x) => (Math.abs(x) <= 3 ? 1 / 6 : 0);
+  const bentSlope = (slope, threshold = 0, most = Infinity) => (y, x) =>
+    (x > threshold ? Number(x < most || (x === most && !(most === 6 && !threshold))) : x < threshold || (!threshold && most === Infinity) ? slope : 0);
+  const SLOPES = {
+    linear: () => 1, relu: (y) => (y > 0 ? 1 : 0), leaky_relu: bentSlope(0.2), relu6: (y) => (y > 0 && y < 6 ? 1 : 0),
+    sigmoid: (y, x) => y * sigmoid(-x), tanh: (y) => 1 - y * y, exponential: (y) => y, elu: (y) => (y < 0 ? y + 1 : 1),
+    selu: (y) => (y < 0 ? y + 1.05070098 * 1.67326324 : 1.05070098), softplus: (y) => -Math.expm1(-y), softsign: (y) => (1 - Math.abs(y)) ** 2,
+    hard_sigmoid: (y, x) => within(x), silu: (y, x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))), hard_silu: (y, x) => clip(x / 6 + 0.5, 0, 1) + x * within(x),
+    mish(y, x) { const t = Math.tanh(softplus(x)); return t + x * (1 - t * t) * sigmoid(x); },
+    gelu: (y, x) => erfc(-x * Math.SQRT1_2) / 2 + x * density(x),
+  };
   const tabulated = (values, reach, low, high) => {
     const last = values.length - 1;
     return (x) => {
@@ -56,11 +69,16 @@ function engine() {
   function open(layers, arrays) {
     const network = new Map();
     const read = ({ start, shape }) => arrays.subarray(start, start + product(shape));
-    const functionOf = ({ call, options, table }) => // softmax is none: it needs all scores
-      (table ? tabulated(read(table), table.reach, ...options) : call === "bent" ? bent(...options) : FUNCTIONS[call]);
+    const functionOf = ({ call, options, table, slopes }) => { // softmax has none: it needs all scores
+      if (table) {
+        const slope = tabulated(read(slopes), table.reach, 0, 0); // the last slope goes on
+        return { f: tabulated(read(table), table.reach, ...options), slope: (y, x) => slope(x) };
+      }
+      return call === "bent" ? { f: bent(...options), slope: bentSlope(...options) } : { f: FUNCTIONS[call], slope: SLOPES[call] };
+    };
     for (const layer of layers) {
       const before = layer.sources.map((name) => network.get(name).shape);
-      const step = { ...layer, ...PRECISIONS[layer.precision], before, f: functionOf(layer.function) };
+      const step = { ...layer, ...PRECISIONS[layer.precision], before, ...functionOf(layer.function) };
       if (layer.kernel) Object.assign(step, { kernel: read(layer.kernel), filterShape: layer.kernel.shape });
       step.addends = layer.addends.map(read);
       step.bias = new Float64Array(layer.shape[2]).map((_, k) => step.addends.reduce((sum, addend) => sum + addend[k], 0));
@@ -69,6 +87,9 @@ function engine() {
     }
     return network;
   }
+
+  /** The cells of the windows along rows and along columns that meet the map. */
+  const met = (step) => (step.met ??= [0, 1].map((axis) => meets(step.axes[axis], step.before[0][axis], step.shape[axis])));
 
   // ---- forward ----
 
@@ -100,8 +121,10 @@ function engine() {
     for (let start = 0; start < sums.length; start += bias.length) for (let k = 0; k < bias.length; k++) sums[start + k] += bias[k];
   }
 
-  function activated({ f, bias }, sums) {
+  function activated(step, sums) {
+    const { f, bias, slope } = step;
     const out = new Float32Array(sums.length);
+    if (slope?.length > 1 && step.rule !== "bend") step.kept = Float32Array.from(sums); // the way back asks for it
     if (!f) softmax(sums, bias.length);
     if (f === FUNCTIONS.relu) rectify(sums, out);
     else if (f && f !== FUNCTIONS.linear) for (let i = 0; i < out.length; i++) out[i] = f(sums[i]);
@@ -136,30 +159,26 @@ function engine() {
   }
 
   const RULES = {
-    pass: (step, inputs) => PASSED[step.sees](step, inputs),
+    pass(step, inputs) {
+      const out = new Float32Array(product(step.shape));
+      inputs.forEach((x, number) => STRETCHES[step.sees](step, number, (to, from, count) => { for (let k = 0; k < count; k++) out[to + k] = x[from + k]; }));
+      return out;
+    },
     bend: (step, [x]) => copied(x),
     total: (step, [first, ...others]) => others.reduce((sum, x) => { for (let i = 0; i < x.length; i++) sum[i] += x[i]; return sum; }, copied(first)),
     max: largest,
     sum: (step, [x]) => (!step.kernel ? mean(step, x) : step.filterShape[2] === 1 ? alone(step, x) : mixed(step, x)),
   };
-  const PASSED = {
-    reshaped: (step, [x]) => x.slice(),
-    grouped(step, [x]) {
-      const out = new Float32Array(product(step.shape));
-      eachTap(step, (to, from) => { for (let k = 0; k < step.shape[2]; k++) out[to + k] = x[from + k]; });
-      return out;
-    },
-    stacked(step, inputs) {
-      const out = new Float32Array(product(step.shape));
-      let start = 0;
-      inputs.forEach((x, number) => {
-        const width = step.before[number][2];
-        for (let from = 0, to = start; from < x.length; from += width, to += step.shape[2]) for (let k = 0; k < width; k++) out[to + k] = x[from + k];
-        start += width;
-      });
-      return out;
+  /** Visit every stretch of numbers that is passed on: the first written, the first read of source `number`, how many. */
+  const STRETCHES = {
+    reshaped: (step, number, visit) => visit(0, 0, product(step.shape)),
+    grouped: (step, number, visit) => eachTap(step, (to, from) => visit(to, from, step.shape[2])),
+    stacked(step, number, visit) {
+      const [start, width] = [startOf(step, number), step.before[number][2]];
+      for (let pixel = 0; pixel < step.shape[0] * step.shape[1]; pixel++) visit(pixel * step.shape[2] + start, pixel * width, width);
     },
   };
+  const startOf = (step, number) => step.before.slice(0, number).reduce((sum, shape) => sum + shape[2], 0); // of sources put side by side
 
   /** Where the window of each place of an axis meets the map: [[which of its cells, index in the map], ...]. */
   const meets = ({ kernel, stride, dilation, before }, size, count) =>
@@ -167,13 +186,13 @@ function engine() {
 
   /** Visit every cell of every window that is not padding: first number of the pixel written, of that read, which cell. */
   function eachTap(step, visit) {
-    const [[height, width, channels]] = step.before;
+    const [[, width, channels]] = step.before;
     const [rows, cols, filters] = step.shape;
-    step.met ??= [meets(step.axes[0], height, rows), meets(step.axes[1], width, cols)];
+    const [down, across] = met(step);
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < cols; c++) {
         const to = (r * cols + c) * filters;
-        for (const [i, y] of step.met[0][r]) for (const [j, x] of step.met[1][c]) visit(to, (y * width + x) * channels, i * step.axes[1].kernel + j);
+        for (const [i, y] of down[r]) for (const [j, x] of across[c]) visit(to, (y * width + x) * channels, i * step.axes[1].kernel + j);
       }
     }
   }
@@ -188,20 +207,28 @@ function engine() {
   function mean(step, x) {
     const channels = step.shape[2];
     const out = zeros(product(step.shape));
-    const counts = new Float64Array(out.length / channels);
-    eachTap(step, (to, from) => { counts[to / channels]++; for (let k = 0; k < channels; k++) out[to + k] += x[from + k]; });
-    for (let i = 0; i < out.length; i++) out[i] /= counts[Math.floor(i / channels)];
+    eachTap(step, (to, from) => { for (let k = 0; k < channels; k++) out[to + k] += x[from + k]; });
+    return shared(step, out);
+  }
+
+  /** What stands at each window, divided by how many cells of it are not padding. */
+  function shared(step, out) {
+    const [down, across] = met(step);
+    for (let i = 0; i < out.length; i++) {
+      const [row, col] = placeOf(i, step.shape);
+      out[i] /= down[row].length * across[col].length;
+    }
     return out;
   }
 
   /** The kernel in the layer's precision; what normalises stays in float32, as in Keras. */
-  const rounded = (step) => (step.precision === "float32" || Object.keys(step.terms).length ? step.kernel : step.kernel.map(step.round));
+  const rounded = (step) => (step.rounded ??= step.precision === "float32" || Object.keys(step.terms).length ? step.kernel : step.kernel.map(step.round));
 
   /** Every channel has filters of its own. */
   function alone(step, x) {
     const [channels, filters] = [step.before[0][2], step.shape[2]];
     const out = zeros(product(step.shape));
-    const kernel = (step.packed ??= rounded(step));
+    const kernel = rounded(step);
     if (filters === channels) eachTap(step, (to, from, tap) => multiply(out, to, x, from, kernel, tap * filters, filters));
     else eachTap(step, (to, from, tap) => { for (let k = 0; k < filters; k++) out[to + k] += x[from + Math.floor((k * channels) / filters)] * kernel[tap * filters + k]; });
     return out;
@@ -217,7 +244,6 @@ function engine() {
     const [, cols, filters] = step.shape;
     const [own, length, block] = [filters / step.groups, height * width * depth, 16];
     step.packed ??= packed(step, own, length);
-    step.met ??= [meets(step.axes[0], step.before[0][0], step.shape[0]), meets(step.axes[1], step.before[0][1], cols)];
     const out = zeros(product(step.shape));
     const windows = new Float64Array(block * length);
     const sums = new Float64Array(8);
@@ -255,11 +281,12 @@ function engine() {
   function gather(step, x, channel, pixel, some, windows) {
     const [height, width, depth] = step.filterShape;
     const [, across, channels] = step.before[0];
+    const [rows, cols] = met(step);
     windows.fill(0);
     for (let p = 0; p < some; p++) {
       const [row, col] = [Math.floor((pixel + p) / step.shape[1]), (pixel + p) % step.shape[1]];
-      for (const [i, r] of step.met[0][row]) {
-        for (const [j, c] of step.met[1][col]) {
+      for (const [i, r] of rows[row]) {
+        for (const [j, c] of cols[col]) {
           copy(windows, ((p * height + i) * width + j) * depth, x, (r * across + c) * channels + channel, depth);
         }
       }
@@ -294,7 +321,7 @@ function engine() {
       return [through(rows, step.axes[0]), through(cols, step.axes[1]), [Math.floor(first / filters) * width, (Math.floor((last - 1) / filters) + 1) * width]];
     },
     stacked(step, [rows, cols, channels], source) {
-      const start = step.before.slice(0, source).reduce((sum, shape) => sum + shape[2], 0);
+      const start = startOf(step, source);
       return [rows, cols, channels.map((k) => k - start)];
     },
     reshaped(step, box, source) { // of a stretch of numbers, all columns and channels of its rows
@@ -434,12 +461,205 @@ function engine() {
   }
 
   function sentence(e) {
-    const short = (x) => String(Number(x.toPrecision(4)));
-    const said = [`${e.layer}, ${e.channel === null ? `unit ${e.unit[0]}` : `(${e.unit.join(", ")}) of channel ${e.channel}`}:`];
+    const said = [`${named(e)}:`];
     if (e.products) said.push(`${e.products.length} products sum to ${short(e.sum)};`);
     if (e.winner) said.push(`the largest of ${e.padded.filter((p) => !p).length} values;`);
     if (e.bias !== null) said.push(`${short(e.sum)} + bias ${short(e.bias)} = ${short(e.pre_activation)};`);
     return [...said, e.function === "linear" ? "" : `${e.function} gives`, short(e.activation)].filter(Boolean).join(" ");
+  }
+
+  // ---- backward: by how much the target changes with every number before it ----
+  // A target is { of: "score" or "loss", index }: what the last layer has for this class before its softmax or sigmoid,
+  // or the cross-entropy if this class were right.
+
+  const squashes = (step) => ["softmax", "sigmoid"].includes(step.function.call);
+  const lastOf = (network) => [...network.values()].at(-1);
+
+  /** { name: { output, sum } }: the gradient by what a layer gives, and by what its function got; the same without one. */
+  function backward(network, values, target) {
+    const found = {};
+    for (const step of network.values()) found[step.name] = { output: new Float32Array(product(step.shape)) };
+    seed(lastOf(network), values, target, found);
+    for (const step of [...network.values()].reverse()) {
+      const [own, y] = [found[step.name], values[step.name]];
+      own.sum ??= straightened(step, own.output, y, received(step, values));
+      step.sources.forEach((name, number) => PULLS[step.rule](step, own.sum, found[name].output, number, values[name], y));
+    }
+    return found;
+  }
+
+  function seed(last, values, { of, index }, found) {
+    const [own, y] = [found[last.name].output, values[last.name]];
+    if (squashes(last)) found[last.name].sum = own;
+    if (of === "score") { own[index] = 1; return; }
+    own.set(y); // p, and at the right one p - 1 without the rounding of a p near 1
+    if (index < y.length) own[index] = last.slope ? -sigmoid(-received(last, values)[index]) : -y.reduce((sum, p, k) => sum + (k === index ? 0 : p), 0);
+  }
+
+  const received = (step, values) => (step.rule === "bend" ? values[step.sources[0]] : step.kept); // by its function
+
+  /** The gradient by what a layer's function got, from that by what it gave, y. */
+  function straightened(step, gradient, y, x) {
+    const { slope, shape: [, , channels] } = step;
+    if (step.rule === "pass" || slope === SLOPES.linear) return gradient;
+    const out = new Float32Array(y.length);
+    if (slope) for (let i = 0; i < out.length; i++) out[i] = gradient[i] * slope(y[i], x?.[i]);
+    else for (let start = 0; start < out.length; start += channels) {
+      let mean = 0;
+      for (let k = start; k < start + channels; k++) mean += gradient[k] * y[k];
+      for (let k = start; k < start + channels; k++) out[k] = y[k] * (gradient[k] - mean);
+    }
+    return out;
+  }
+
+  function collect(into, d) {
+    for (let i = 0; i < d.length; i++) into[i] += d[i];
+  }
+
+  const PULLS = { // d: what arrives at the sums of a layer; into: where what it sends to this source is added up
+    pass: (step, d, into, number) => STRETCHES[step.sees](step, number, (to, from, count) => { for (let k = 0; k < count; k++) into[from + k] += d[to + k]; }),
+    bend: (step, d, into) => collect(into, d),
+    total: (step, d, into) => collect(into, d),
+    max: route,
+    sum: (step, d, into) => (!step.kernel ? spread(step, d, into) : step.filterShape[2] === 1 ? aloneBack(step, d, into) : mixedBack(step, d, into)),
+  };
+
+  /** To the winner of each window, the first of equals; a global pool's share it, as in TensorFlow. */
+  function route(step, d, into, number, x, y) {
+    const [channels, ties, sent] = [step.shape[2], new Uint32Array(d.length), new Uint8Array(d.length)];
+    if (step.ties) eachTap(step, (to, from) => { for (let k = 0; k < channels; k++) if (step.round(x[from + k]) === y[to + k]) ties[to + k]++; });
+    eachTap(step, (to, from) => {
+      for (let k = 0; k < channels; k++) {
+        if (sent[to + k] || step.round(x[from + k]) !== y[to + k]) continue;
+        into[from + k] += step.ties ? d[to + k] / ties[to + k] : d[to + k];
+        sent[to + k] = step.ties ? 0 : 1;
+      }
+    });
+  }
+
+  function spread(step, d, into) {
+    const [channels, some] = [step.shape[2], shared(step, d.slice())];
+    eachTap(step, (to, from) => { for (let k = 0; k < channels; k++) into[from + k] += some[to + k]; });
+  }
+
+  function aloneBack(step, d, into) {
+    const [kernel, filters, channels] = [rounded(step), step.shape[2], step.before[0][2]];
+    eachTap(step, (to, from, tap) => { for (let k = 0; k < filters; k++) into[from + Math.floor((k * channels) / filters)] += d[to + k] * kernel[tap * filters + k]; });
+  }
+
+  function mixedBack(step, d, into) {
+    const [kernel, filters, depth] = [rounded(step), step.shape[2], step.filterShape[2]];
+    const own = filters / step.groups;
+    eachTap(step, (to, from, tap) => {
+      for (let group = 0; group < step.groups; group++) {
+        const first = to + group * own;
+        if (isBlank(d, first, own)) continue; // behind a closed ReLU, or a window that was not won
+        weigh(into, from + group * depth, depth, kernel, tap * depth * filters + group * own, filters, d, first, own);
+      }
+    });
+  }
+
+  function isBlank(d, first, count) {
+    for (let k = first; k < first + count; k++) if (d[k] !== 0) return false;
+    return true;
+  }
+
+  function weigh(into, from, depth, kernel, start, filters, d, first, own) {
+    for (let i = 0; i < depth; i++) {
+      let sum = 0;
+      for (let k = 0; k < own; k++) sum += d[first + k] * kernel[start + i * filters + k];
+      into[from + i] += sum;
+    }
+  }
+
+  /** Where the gradient of a unit comes from: what each layer that reads it sends back, product by product. */
+  function blame(network, values, gradients, target, layer, unit = null, channel = null) {
+    const step = network.get(layer);
+    const last = lastOf(network);
+    const place = unit === null ? mostActive(step, gradients[layer].output.map(Math.abs)) : step.vector ? [0, 0, unit[0]] : [...unit, channel];
+    const index = indexOf(place, step.shape);
+    const readers = [...network.values()].flatMap((later) => later.sources.flatMap((name, number) => (name === layer ? [{ later, number }] : [])));
+    const parts = readers.map(({ later, number }) => part(network, values, gradients, step, place, later, number));
+    const output = gradients[layer].output[index];
+    const own = step === last ? { y: values[layer][index], right: index === target.index, squashed: squashes(step) } : null;
+    const sum = own ? output : parts.reduce((total, { sum }) => total + sum, 0);
+    const sizes = parts.reduce((total, { products }) => total + products.reduce((all, x) => all + Math.abs(x), 0), 0);
+    const found = { layer, parts, own, output, sum, tolerance: 1e-5 * sizes + 2 ** -126, gate: own?.squashed ? null : gateOf(network, step, values, gradients, place),
+      unit: step.vector ? [place[2]] : place.slice(0, 2), channel: step.vector ? null : place[2] };
+    return { ...found, text: told(found, target) };
+  }
+
+  /** The function behind a sum: its slope, and what passes it; softmax has no slope of its own. */
+  function gateOf(network, step, values, gradients, place) {
+    if (["pass", "bend"].includes(step.rule) || step.function.call === "linear") return null;
+    const index = indexOf(place, step.shape);
+    const found = { function: step.function.name, passed: gradients[step.name].sum[index], slope: null };
+    if (!step.slope) return found;
+    const x = numbers(network, { ...step, shows: "" }, step.sources.map((name) => values[name]), place).pre_activation;
+    return { ...found, pre_activation: x, slope: step.slope(values[step.name][index], x) };
+  }
+
+  /** What one layer sends back to a unit: what arrived at its own numbers that saw the unit, and by which weight each saw it. */
+  function part(network, values, gradients, step, place, later, number) {
+    const seeded = later.rule === "bend" && later === lastOf(network) && squashes(later); // the target stands before it
+    const { cells, channels, shape } = seeded ? alongside(place) : readersOf(step, place, later, number);
+    const bends = later.rule === "bend" && !seeded;
+    const d = gradients[later.name][bends ? "output" : "sum"];
+    const weigh = weightOf(later, step, values, place, bends);
+    const places = cells.flatMap(({ at, tap }) => range(shape[2]).map((i) => [...at, channels[0] + i, tap]));
+    const patch = Float64Array.from(places, (at) => d[indexOf(at, later.shape)]);
+    const kernel = Float64Array.from(places, weigh);
+    const products = patch.map((value, i) => value * kernel[i]);
+    const along = (axis) => (cells.length ? [cells[0].at[axis], cells.at(-1).at[axis] + 1] : [0, 0]);
+    const order = range(products.length).sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]) || a - b).slice(0, 10);
+    return { layer: later.name, rule: seeded ? "seeded" : later.rule, shows: later.shows, function: later.function.name, patch, kernel, products, shape,
+      sum: products.reduce((total, x) => total + x, 0), padded: cells.map(() => false), window: [along(0), along(1), channels],
+      top: order.map((i) => [places[i].slice(0, 3), patch[i], kernel[i], products[i]]) };
+  }
+
+  const alongside = ([row, col, channel]) => ({ cells: [{ at: [row, col], tap: 0 }], channels: [channel, channel + 1], shape: [1, 1, 1] });
+
+  /** The places of a layer whose windows hold this unit, which cell of the window it is for each, and the channels that see it. */
+  function readersOf(step, place, later, number) {
+    const [row, col, channel] = place;
+    if (later.sees === "reshaped") return alongside(placeOf(indexOf(place, step.shape), later.shape));
+    if (later.sees === "stacked") return alongside([row, col, startOf(later, number) + channel]);
+    const along = ({ kernel, stride, dilation, before }, at, size) => // from the last cell of a window to the first: the windows then stand in order
+      range(kernel).reverse().map((k) => [k, (at + before - k * dilation) / stride]).filter(([, at]) => Number.isInteger(at) && at >= 0 && at < size);
+    const [down, across] = [along(later.axes[0], row, later.shape[0]), along(later.axes[1], col, later.shape[1])];
+    const cells = down.flatMap(([i, r]) => across.map(([j, c]) => ({ at: [r, c], tap: i * later.axes[1].kernel + j })));
+    const [width, own] = later.f || later.rule !== "bend" ? [step.shape[2] / later.groups, later.shape[2] / later.groups] : [step.shape[2], later.shape[2]]; // softmax: all see all
+    const first = Math.floor(channel / width) * own;
+    return { cells, channels: [first, first + own], shape: [down.length, across.length, own] };
+  }
+
+  /** By which weight a unit counted at [row, column, channel] of a layer that reads it, as this cell of its window. */
+  function weightOf(later, step, values, [row, col, channel], bends) {
+    const [x, y] = [values[step.name], values[later.name]];
+    if (later.rule === "max") {
+      return ([r, c, k]) => {
+        const cells = met(later)[0][r].flatMap(([, i]) => met(later)[1][c].map(([, j]) => [i, j]));
+        const best = cells.filter(([i, j]) => later.round(x[indexOf([i, j, k], step.shape)]) === y[indexOf([r, c, k], later.shape)]);
+        const [winners, share] = later.ties ? [best, 1 / best.length] : [best.slice(0, 1), 1];
+        return winners.some(([i, j]) => i === row && j === col) ? share : 0;
+      };
+    }
+    if (later.rule === "sum" && !later.kernel) return ([r, c]) => 1 / (met(later)[0][r].length * met(later)[1][c].length);
+    if (later.rule === "sum") {
+      const [kernel, depth] = [rounded(later), later.filterShape[2]];
+      return ([, , k, tap]) => kernel[(tap * depth + (channel % depth)) * later.shape[2] + k];
+    }
+    if (!bends) return () => 1;
+    const i = indexOf([row, col, channel], step.shape);
+    return later.slope ? () => later.slope(y[i], x[i]) : ([r, c, k]) => y[indexOf([r, c, k], later.shape)] * (Number(k === channel) - y[i]);
+  }
+
+  const short = (x) => String(Number(x.toPrecision(4)));
+  const named = ({ layer, unit, channel }) => `${layer}, ${channel === null ? `unit ${unit[0]}` : `(${unit.join(", ")}) of channel ${channel}`}`;
+
+  function told(found, { of, index }) {
+    const from = found.parts.map(({ layer, products, sum }) => `${products.length} ${products.length === 1 ? "product" : "products"} from ${layer} sum to ${short(sum)};`);
+    return [`${named(found)}:`, ...from, `gradient of the ${of} of ${index} is ${short(found.output)}`].join(" ");
   }
 
   // ---- for a worker, or the page in its place ----
@@ -457,15 +677,16 @@ function engine() {
     return wrong;
   }
 
-  /** Answers one question after the other: the network first, then images. */
+  /** Answers one question after the other: the network first, then images, and what to send back through it. */
   function server() {
-    let network, numbers;
-    return ({ layers, arrays, image, probe }) => {
+    let network, numbers, values;
+    return ({ layers, arrays, image, probe, target }) => {
       if (layers) [network, numbers] = [open(layers, arrays), arrays];
       const wrong = probe && disagreements(network, numbers, probe);
-      if (!layers) return { wrong, values: image && forward(network, image) };
+      if (image) values = forward(network, image);
+      if (!layers) return { wrong, values: image && values, target, gradients: target && values && backward(network, values, target) };
     };
   }
 
-  return { open, forward, explain, server };
+  return { open, forward, explain, backward, blame, server };
 }

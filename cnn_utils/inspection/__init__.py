@@ -17,10 +17,10 @@ import numpy as np
 
 from cnn_utils.arithmetic import whole_number
 from cnn_utils.inspection.layers import KINDS, Function, Kind, Step, read
-from cnn_utils.inspection.windows import Axis, Box, origin, trace, values_in, window_of
+from cnn_utils.inspection.windows import Axis, Box, origin, stacked, trace, values_in, window_of
 
 __all__ = ["KINDS", "Axis", "Box", "Contribution", "Explanation", "Function", "Kind", "Step"]
-__all__ += ["activations", "as_images", "explain", "steps"]
+__all__ += ["activations", "as_images", "explain", "stacked", "steps"]
 
 
 class Contribution(NamedTuple):
