@@ -581,10 +581,10 @@ function engine() {
     const readers = [...network.values()].flatMap((later) => later.sources.flatMap((name, number) => (name === layer ? [{ later, number }] : [])));
     const parts = readers.map(({ later, number }) => part(network, values, gradients, step, place, later, number));
     const output = gradients[layer].output[index];
-    const own = step === last ? { y: values[layer][index], right: index === target.index, squashed: squashes(step) } : null;
+    const own = step === last ? { y: values[layer][index], squashed: squashes(step) } : null;
     const sum = own ? output : parts.reduce((total, { sum }) => total + sum, 0);
     const sizes = parts.reduce((total, { products }) => total + products.reduce((all, x) => all + Math.abs(x), 0), 0);
-    const found = { layer, parts, own, output, sum, tolerance: 1e-5 * sizes + 2 ** -126, gate: own?.squashed ? null : gateOf(network, step, values, gradients, place),
+    const found = { layer, parts, own, right: index === target.index, output, sum, tolerance: 1e-5 * sizes + 2 ** -126, gate: own?.squashed ? null : gateOf(network, step, values, gradients, place),
       unit: step.vector ? [place[2]] : place.slice(0, 2), channel: step.vector ? null : place[2] };
     return { ...found, text: told(found, target) };
   }
@@ -612,8 +612,8 @@ function engine() {
     const products = patch.map((value, i) => value * kernel[i]);
     const along = (axis) => (cells.length ? [cells[0].at[axis], cells.at(-1).at[axis] + 1] : [0, 0]);
     const order = range(products.length).sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]) || a - b).slice(0, 10);
-    return { layer: later.name, rule: seeded ? "seeded" : later.rule, shows: later.shows, function: later.function.name, patch, kernel, products, shape,
-      sum: products.reduce((total, x) => total + x, 0), padded: cells.map(() => false), window: [along(0), along(1), channels],
+    return { layer: later.name, rule: seeded ? "seeded" : later.rule, shows: later.shows, function: later.function.name, filters: Boolean(later.kernel), patch, kernel, products, shape,
+      sum: products.reduce((total, x) => total + x, 0), won: kernel.reduce((won, weight) => won + Number(weight > 0), 0), padded: cells.map(() => false), window: [along(0), along(1), channels],
       top: order.map((i) => [places[i].slice(0, 3), patch[i], kernel[i], products[i]]) };
   }
 

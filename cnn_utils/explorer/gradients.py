@@ -7,12 +7,16 @@ import numpy as np
 from cnn_utils import inspection
 
 
-def score_layer(steps):
-    """The step whose softmax or sigmoid turns scores into shares; None if the model ends without one."""
-    return steps[-1] if steps[-1].function.name in ("softmax", "sigmoid") else None
+def has_shares(step):
+    """Whether this step turns the scores of classes into shares."""
+    return step.vector and _squashes(step)
 
 
-def gradients(model, image, of, index) -> dict[str, np.ndarray]:
+def _squashes(step):
+    return step.function.name in ("softmax", "sigmoid")
+
+
+def of_target(model, image, of, index) -> dict[str, np.ndarray]:
     """The slopes of a target by what every layer gives for one image: {layer name: array, shaped as its output}.
 
     The target is the "score" that the model's last layer has at `index` of its output, in reading order, before
@@ -22,7 +26,7 @@ def gradients(model, image, of, index) -> dict[str, np.ndarray]:
     from cnn_utils import keras, tf
 
     steps = inspection.steps(model)
-    squash, values = score_layer(steps), {}
+    squash, values = steps[-1] if _squashes(steps[-1]) else None, {}
     image = tf.constant(inspection.as_images(image, steps[0])[:1])
     with tf.GradientTape() as tape:
         tape.watch(image)

@@ -9,7 +9,7 @@ import pytest
 
 from cnn_utils import architectures, datasets, explorer, inspection, keras, models
 from cnn_utils.explorer import network
-from cnn_utils.explorer.gradients import gradients, score_layer
+from cnn_utils.explorer.gradients import has_shares, of_target
 from tests import networks
 from tests.browser.conftest import local_page
 from tests.test_inspection import as_unit, branches
@@ -133,7 +133,7 @@ def test_the_page_computes_what_keras_computes_and_explains_it_as_inspection_doe
             here = inspection.explain(model, image, step.name, *as_unit(place), values=expected)
             worst = compare(page_says, here, np.abs(values).max())
             differences["explanations"][kind].append((1, worst))
-    for of in ("score", "loss") if score_layer(inspection.steps(model)) else ("score",):
+    for of in ("score", "loss") if has_shares(inspection.steps(model)[-1]) else ("score",):
         compare_gradients(page, model, image, of, differences)
 
 
@@ -141,7 +141,7 @@ def compare_gradients(page, model, image, of, differences):
     """Every gradient on the page is that of GradientTape, and where it comes from adds up to it."""
     rng, steps = np.random.default_rng(2), inspection.steps(model)
     index = int(rng.integers(np.prod(steps[-1].shape)))
-    expected = gradients(model, image, of, index)
+    expected = of_target(model, image, of, index)
     found = page.evaluate("target => back(target)", {"of": of, "index": index})
     for step in steps:
         slopes, kind = expected[step.name], type(step.layer).__name__
