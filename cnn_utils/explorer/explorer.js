@@ -485,7 +485,7 @@ function show(model, el) {
       h("div", { class: "legend" }, legend("background:#fff", "positive", "ahead"), legend("background:#000", "zero", "ahead"), legend("background:#56b4e9", "negative", "ahead"),
         legend(`background:${ENDS.positive}`, "positive: more of it raises the target", "behind"), legend("background:#fff", "zero", "behind"), legend(`background:${ENDS.negative}`, "negative", "behind"),
         legend(line(MARKS.unit), "the unit"), legend(line(MARKS.window), "what it sees in the layer before", "ahead"), legend(line(MARKS.field), "and further back", "ahead"),
-        legend(line(MARKS.window), "what sees it in the layer behind", "behind"), legend(line(MARKS.winner), "winner, strongest", "ahead"), legend(line(MARKS.winner), "strongest", "behind"))),
+        legend(line(MARKS.window), "what sees it in the next layer", "behind"), legend(line(MARKS.winner), "winner, strongest", "ahead"), legend(line(MARKS.winner), "strongest", "behind"))),
     panel), speech);
   Object.assign(root, { timings, busy: () => Boolean(runner.running), drawing: () => Array.from(pixels) }); // for tests
   el.append(root);
@@ -706,7 +706,7 @@ function scores(unit, classes) {
 
 const SENT_BACK = { // by the rule of the layer that reads it
   pass: "passed back unchanged by {layer}", total: "passed back unchanged by {layer}", bend: "slope of {function} \u00d7 gradient from {layer}",
-  max: "it won {won} of {count} windows of {layer}", sum: "sum of {count} products from {layer}", softmax: "sum of {count} products from {layer}",
+  max: "it won {won} of {count} windows of {layer}", sum: "sum of {count} products from {layer}", scale: "weight \u00d7 gradient from {layer}",
 };
 
 function explainBack(found, { classes, pinned, layers, grids, target, what }) {
@@ -720,16 +720,17 @@ function explainBack(found, { classes, pinned, layers, grids, target, what }) {
   } else said = parts.flatMap((part, i) => [word((i ? "+ " : "") + sentBack(part)), parts.length > 1 ? figure("sum", part.sum) : ""]);
   if (!said.length) said = [word("no layer reads it")];
   const agrees = !(Math.abs(sum - output) > tolerance);
-  said.push(word("="), figure("gradient", output, "gradient"), word(agrees ? "\u2713 what came back to it" : `\u2717 the sum is ${number(sum)}`));
+  said.push(word("="), figure("gradient", output, "gradient"), word(agrees ? "\u2713 what the backward pass gives" : `\u2717 the sum is ${number(sum)}`));
   const many = parts.filter(({ patch }) => patch.length > 1);
-  const single = parts.filter(({ patch, rule }) => patch.length === 1 && rule !== "seeded");
+  const single = parts.filter(({ patch, rule }) => patch.length === 1 && !["seeded", "pass", "total"].includes(rule));
   return [title, h("p", { class: "equation" }, said), gate ? through(gate) : null, single.length ? weighed(single) : null,
     ...many.map((part, i) => (part.shows === "contributions" ? strongest(part) : grids(`${i} ${part.layer} back`, part, BACKWARD)))].filter(Boolean);
 }
 
 function sentBack(part) {
   if (!part.patch.length) return `no unit of ${part.layer} sees it`;
-  return fill(SENT_BACK[part.rule === "bend" && part.patch.length > 1 ? "softmax" : part.rule], { ...part, count: part.patch.length });
+  const sums = part.rule === "sum" || (part.rule === "bend" && part.patch.length > 1); // of softmax
+  return fill(SENT_BACK[!sums ? part.rule : part.patch.length > 1 ? "sum" : "scale"], { ...part, count: part.patch.length });
 }
 
 function through(gate) {

@@ -177,7 +177,7 @@ def test_every_kind_of_layer_says_where_its_gradient_comes_from(browser, build, 
         page.keyboard.press("Home")
         settle(page)
         text = page.locator(".panel").inner_text()
-        assert text.startswith(f"{name} ·") and "\u2713 what came back to it" in text, text
+        assert text.startswith(f"{name} ·") and "\u2713 what the backward pass gives" in text, text
         assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
         largest = slopes.flat[np.abs(slopes).argmax()]
         assert abs(shown(page, "gradient")) == pytest.approx(abs(largest), abs=6e-5, rel=1e-3), name
