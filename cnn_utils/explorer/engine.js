@@ -180,9 +180,10 @@ function engine() {
   };
   const startOf = (step, number) => step.before.slice(0, number).reduce((sum, shape) => sum + shape[2], 0); // of sources put side by side
 
+  const floored = (x) => Math.floor(x + 1e-6); // a stride of 1/3 three times is one
   /** Where the window of each place of an axis meets the map: [[which of its cells, index in the map], ...]. */
   const meets = ({ kernel, stride, dilation, before }, size, count) =>
-    range(count).map((i) => range(kernel).map((k) => [k, i * stride - before + k * dilation]).filter(([, at]) => at >= 0 && at < size));
+    range(count).map((i) => range(kernel).map((k) => [k, floored(i * stride) - before + k * dilation]).filter(([, at]) => at >= 0 && at < size));
 
   /** Visit every cell of every window that is not padding: first number of the pixel written, of that read, which cell. */
   function eachTap(step, visit) {
@@ -316,7 +317,7 @@ function engine() {
   const boxOf = (place) => place.map((i) => [i, i + 1]);
   const SEES = {
     grouped(step, [rows, cols, [first, last]], source) {
-      const through = ([low, high], { kernel, stride, dilation, before }) => [low * stride - before, (high - 1) * stride - before + (kernel - 1) * dilation + 1];
+      const through = ([low, high], { kernel, stride, dilation, before }) => [floored(low * stride) - before, floored((high - 1) * stride) - before + (kernel - 1) * dilation + 1];
       const [filters, width] = [step.shape[2] / step.groups, step.before[source][2] / step.groups];
       return [through(rows, step.axes[0]), through(cols, step.axes[1]), [Math.floor(first / filters) * width, (Math.floor((last - 1) / filters) + 1) * width]];
     },
@@ -426,7 +427,8 @@ function engine() {
     if (!step.f) return { ...seen, ...shares(network, step, inputs, place) };
     const error = rounding(step, size, seen.shape);
     const [value, low, high] = [x, x - error, x + error].map((at) => step.f(at));
-    return { ...seen, activation: value, tolerance: Math.max(Math.abs(low - value), Math.abs(high - value)) + rounding(step, Math.abs(value)) };
+    const smooth = Number(!["linear", "relu"].includes(step.function.name));
+    return { ...seen, activation: value, tolerance: Math.max(Math.abs(low - value), Math.abs(high - value)) + rounding(step, Math.abs(value) + smooth) };
   }
 
   function weights(step, { patch, padded }, channel) {
@@ -624,9 +626,8 @@ function engine() {
     const [row, col, channel] = place;
     if (later.sees === "reshaped") return alongside(placeOf(indexOf(place, step.shape), later.shape));
     if (later.sees === "stacked") return alongside([row, col, startOf(later, number) + channel]);
-    const along = ({ kernel, stride, dilation, before }, at, size) => // from the last cell of a window to the first: the windows then stand in order
-      range(kernel).reverse().map((k) => [k, (at + before - k * dilation) / stride]).filter(([, at]) => Number.isInteger(at) && at >= 0 && at < size);
-    const [down, across] = [along(later.axes[0], row, later.shape[0]), along(later.axes[1], col, later.shape[1])];
+    const along = (axis, at) => met(later)[axis].flatMap((cells, place) => cells.filter(([, i]) => i === at).map(([k]) => [k, place]));
+    const [down, across] = [along(0, row), along(1, col)];
     const cells = down.flatMap(([i, r]) => across.map(([j, c]) => ({ at: [r, c], tap: i * later.axes[1].kernel + j })));
     const [width, own] = later.f || later.rule !== "bend" ? [step.shape[2] / later.groups, later.shape[2] / later.groups] : [step.shape[2], later.shape[2]]; // softmax: all see all
     const first = Math.floor(channel / width) * own;

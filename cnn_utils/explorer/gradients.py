@@ -31,16 +31,14 @@ def of_target(model, image, of, index) -> dict[str, np.ndarray]:
     with tf.GradientTape() as tape:
         tape.watch(image)
         for step in steps:
-            given = [values[name] for name in step.sources]
-            several = step.kind.rule == "total" or step.kind.sees is inspection.stacked
-            if not given:
+            if not step.sources:
                 values[step.name] = image
             elif step is not squash:
-                values[step.name] = step.layer(given if several else given[0], training=False)
+                values[step.name] = step.output(values)
             elif step.kind.rule == "bend":
-                values[step.name] = tf.identity(given[0])
+                values[step.name] = tf.identity(values[step.sources[0]])
             else:
-                values[step.name] = _scores(step.layer, given[0], keras)
+                values[step.name] = _scores(step, values, keras)
         scores = tf.cast(
             tf.reshape(values[steps[-1].name], [1, -1]), tf.float64
         )  # for 1 - p where p is near 1
@@ -49,13 +47,13 @@ def of_target(model, image, of, index) -> dict[str, np.ndarray]:
     return {name: tf.cast(slopes[0], tf.float32).numpy() for name, slopes in found.items()}
 
 
-def _scores(layer, x, keras):
+def _scores(step, values, keras):
     """What a layer has before its activation."""
-    activation, layer.activation = layer.activation, keras.activations.linear
+    activation, step.layer.activation = step.layer.activation, keras.activations.linear
     try:
-        return layer(x, training=False)
+        return step.output(values)
     finally:
-        layer.activation = activation
+        step.layer.activation = activation
 
 
 def _loss(squash, scores, index, tf):

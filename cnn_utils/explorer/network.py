@@ -52,13 +52,17 @@ def describe(model, steps, shown):
 
 def _layer(step, arrays):
     """What the page must know of a layer: what it computes, its record's words, where its maps stand."""
-    kernel, addends, terms = step.kind.weights(step.layer) if step.kind.weights else (None, (), {})
+    kernel, addends, terms = step.kind.weights(step) if step.kind.weights else (None, (), {})
     if kernel is not None:
         kernel = np.asarray(kernel, np.float32)
         kernel = arrays.place(kernel.reshape((1,) * (4 - kernel.ndim) + kernel.shape))
     layer = {name: getattr(step, name) for name in ("name", "sources", "shape", "vector")}
     layer |= {word: getattr(step.kind, word) for word in _WORDS} | {"sees": step.kind.sees.__name__}
-    layer |= {"axes": [axis._asdict() for axis in step.axes], "groups": _groups(step), "kernel": kernel}
+    layer |= {
+        "axes": [axis._replace(stride=float(axis.stride))._asdict() for axis in step.axes],
+        "groups": _groups(step),
+        "kernel": kernel,
+    }
     layer |= {"addends": [arrays.place(addend) for addend in addends], "function": _function(step, arrays)}
     layer |= {"terms": {name: arrays.place(values) for name, values in terms.items()}}
     shares = step.function.name in ("softmax", "sigmoid") and step.vector
