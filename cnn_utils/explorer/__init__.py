@@ -141,7 +141,8 @@ class LayerExplorer(anywidget.AnyWidget):
         if self._target:
             of, index = self._target.values()
             name = self._classes[index] if index < len(self._classes) else index
-            title = f"gradients of the {of} of {name}, by what each layer gives"
+            what = f"the score of {name}" if of == "score" else f"the loss if {name} were right"
+            title = f"gradients of {what}, by what each layer gives"
             return picture.draw_gradients(self._steps, self.gradients(), title)
         values = inspection.activations(self._model, self.image)
         return picture.draw(self._steps, values, self.explain(), self._classes)

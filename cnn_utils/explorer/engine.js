@@ -256,7 +256,7 @@ function engine() {
         gather(step, x, group * depth, pixel, some, windows);
         for (let filter = 0; filter < own; filter += 4) {
           for (let p = 0; p < some; p += 2) {
-            twoByFour(windows, p * length, kernel, filter * length, length, sums);
+            twoByFour(windows, p * length, (p + 1) * length, kernel, filter * length, length, sums);
             const to = (pixel + p) * filters + group * own + filter;
             const count = Math.min(4, own - filter);
             for (let k = 0; k < count; k++) out[to + k] = sums[k];
@@ -268,15 +268,10 @@ function engine() {
     return out;
   }
 
-  /** Each filter's weights one after the other, in doubles; of every group, filled up to a multiple of four. */
+  /** Each filter's weights, of every group. */
   function packed(step, own, length) {
-    const kernel = rounded(step);
-    const filters = step.shape[2];
-    return range(step.groups).map((group) => {
-      const weights = new Float64Array(Math.ceil(own / 4) * 4 * length);
-      for (let k = 0; k < own; k++) for (let i = 0; i < length; i++) weights[k * length + i] = kernel[i * filters + group * own + k];
-      return weights;
-    });
+    const [kernel, filters] = [rounded(step), step.shape[2]];
+    return range(step.groups).map((group) => inFours(own, length, (k, i) => kernel[i * filters + group * own + k]));
   }
 
   function gather(step, x, channel, pixel, some, windows) {
@@ -298,18 +293,24 @@ function engine() {
     for (let k = 0; k < count; k++) out[to + k] = x[from + k];
   }
 
-  /** The sums of products of two windows with four filters: eight at once, so that each number is loaded seldom. */
-  function twoByFour(x, at, w, first, length, sums) {
+  /** The sums of products of two rows of numbers with four others, which stand side by side: eight at once, so that each number is loaded seldom. */
+  function twoByFour(x, at, next, w, first, length, sums) {
     let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
-    const next = at + length, second = first + length, third = second + length, fourth = third + length;
-    for (let i = 0; i < length; i++) {
+    for (let i = 0, j = first; i < length; i++, j += 4) {
       const a = x[at + i], b = x[next + i];
-      const w0 = w[first + i], w1 = w[second + i], w2 = w[third + i], w3 = w[fourth + i];
+      const w0 = w[j], w1 = w[j + 1], w2 = w[j + 2], w3 = w[j + 3];
       a0 += a * w0; a1 += a * w1; a2 += a * w2; a3 += a * w3;
       b0 += b * w0; b1 += b * w1; b2 += b * w2; b3 += b * w3;
     }
     sums[0] = a0; sums[1] = a1; sums[2] = a2; sums[3] = a3;
     sums[4] = b0; sums[5] = b1; sums[6] = b2; sums[7] = b3;
+  }
+
+  /** `count` rows of numbers, row r's i-th given by `number(r, i)`: four rows side by side, in doubles. */
+  function inFours(count, length, number) {
+    const rows = new Float64Array(Math.ceil(count / 4) * 4 * length);
+    for (let r = 0; r < count; r++) for (let i = 0; i < length; i++) rows[(r - (r % 4)) * length + 4 * i + (r % 4)] = number(r, i);
+    return rows;
   }
 
   // ---- what a unit sees; a box is [[first row, last + 1], columns, channels] ----
@@ -549,29 +550,34 @@ function engine() {
     eachTap(step, (to, from, tap) => { for (let k = 0; k < filters; k++) into[from + Math.floor((k * channels) / filters)] += d[to + k] * kernel[tap * filters + k]; });
   }
 
+  /** Cell by cell of the window: each channel of a pixel gets the sum, over the filters, of what arrived times the weight. */
   function mixedBack(step, d, into) {
-    const [kernel, filters, depth] = [rounded(step), step.shape[2], step.filterShape[2]];
+    const [filters, depth, taps] = [step.shape[2], step.filterShape[2], step.filterShape[0] * step.filterShape[1]];
     const own = filters / step.groups;
-    eachTap(step, (to, from, tap) => {
-      for (let group = 0; group < step.groups; group++) {
-        const first = to + group * own;
-        if (isBlank(d, first, own)) continue; // behind a closed ReLU, or a window that was not won
-        weigh(into, from + group * depth, depth, kernel, tap * depth * filters + group * own, filters, d, first, own);
+    const kernel = rounded(step);
+    step.packedBack ??= range(taps).map((tap) => range(step.groups).map((group) =>
+      inFours(depth, own, (i, k) => kernel[(tap * depth + i) * filters + group * own + k])));
+    const pixels = step.packedBack.map(() => []); // where it arrived, where it goes
+    eachTap(step, (to, from, tap) => { if (!isBlank(d, to, filters)) pixels[tap].push(to, from); });
+    const [arrived, sums] = [Float64Array.from(d), new Float64Array(8)];
+    pixels.forEach((some, tap) => step.packedBack[tap].forEach((weights, group) => {
+      for (let n = 0; n < some.length; n += 4) {
+        const two = n + 2 < some.length;
+        const [at, next] = [some[n] + group * own, (two ? some[n + 2] : some[n]) + group * own];
+        for (let i = 0; i < depth; i += 4) {
+          twoByFour(arrived, at, next, weights, i * own, own, sums);
+          const count = Math.min(4, depth - i);
+          for (let k = 0; k < count; k++) into[some[n + 1] + group * depth + i + k] += sums[k];
+          if (two) for (let k = 0; k < count; k++) into[some[n + 3] + group * depth + i + k] += sums[4 + k];
+        }
       }
-    });
+    }));
   }
 
+  /** Behind a closed ReLU, or a window that was not won. */
   function isBlank(d, first, count) {
     for (let k = first; k < first + count; k++) if (d[k] !== 0) return false;
     return true;
-  }
-
-  function weigh(into, from, depth, kernel, start, filters, d, first, own) {
-    for (let i = 0; i < depth; i++) {
-      let sum = 0;
-      for (let k = 0; k < own; k++) sum += d[first + k] * kernel[start + i * filters + k];
-      into[from + i] += sum;
-    }
   }
 
   /** Where the gradient of a unit comes from: what each layer that reads it sends back, product by product. */
