@@ -35,7 +35,7 @@ const size = (layer) => (layer.vector ? `${layer.shape[2]} unit${layer.shape[2] 
 const fill = (sentence, facts) => sentence.replace(/{(\w+)}/g, (_, name) => facts[name]);
 function largest(values) {
   let most = 0;
-  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]));
+  for (let i = 0; i < values.length; i++) if (values[i] > most || -values[i] > most) most = Math.abs(values[i]);
   return most;
 }
 const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
@@ -93,6 +93,33 @@ class Runner {
   }
 }
 
+/** Which of so many values each of so many pixels shows: pixel i those from [i] to [i + 1], one at least. */
+const shared = (values, pixels) => Int32Array.from({ length: pixels + 1 }, (_, i) => Math.floor((i * values) / pixels));
+
+function reachOf(values) { // as `largest`, but always of a Float32Array: such code is compiled to a few instructions
+  let found = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] > found || -values[i] > found) found = Math.abs(values[i]);
+  return found;
+}
+
+function frame(words, width, left, top, wide, high) {
+  for (let y = top; y < top + high; y++) words.fill(0xff8a8a8a, y * width + left, y * width + left + wide);
+}
+
+/** A map as pixels: the values tile, tile + step, …; of values that share a pixel, their mean. */
+function paintTile(words, width, left, top, values, tile, step, cols, across, down, scale, colors) {
+  for (let y = 0; y + 1 < down.length; y++) {
+    const [first, last] = [down[y], Math.max(down[y] + 1, down[y + 1])];
+    for (let x = 0; x + 1 < across.length; x++) {
+      const [begin, end] = [across[x], Math.max(across[x] + 1, across[x + 1])];
+      let sum = 0;
+      for (let r = first; r < last; r++) for (let c = begin; c < end; c++) sum += values[(r * cols + c) * step + tile];
+      const mean = sum / ((last - first) * (end - begin));
+      words[(top + y) * width + left + x] = mean === mean ? colors[(255.5 + mean * scale) | 0] : 0x40888888; // a vector may have no unit there
+    }
+  }
+}
+
 /** A canvas of a layer's maps side by side (a vector: one map, its units in rows), with boxes over them. */
 class Maps {
   constructor(layer, canvas) {
@@ -102,11 +129,10 @@ class Maps {
     this.zoom = layer.vector ? Math.min(room / this.rows, this.cols === 1 ? 16 : 10) : room / this.rows;
     this.zoom = this.zoom > 1 ? Math.floor(this.zoom) : this.zoom;
     this.resize(this.across * (this.cols * this.zoom + this.gap), down * (this.rows * this.zoom + this.gap));
-    this.native = new OffscreenCanvas(this.cols, this.rows * this.tiles);
     this.loaded = null; // the values in the picture
   }
   resize(width, height) {
-    const ratio = window.devicePixelRatio || 1;
+    const ratio = (this.ratio = window.devicePixelRatio || 1);
     Object.assign(this.canvas, { width: Math.ceil(width * ratio), height: Math.ceil(height * ratio) });
     this.canvas.style.cssText = `width:${width}px;height:${height}px`;
     this.context = this.canvas.getContext("2d");
@@ -115,18 +141,22 @@ class Maps {
   load(values, slopes = false) {
     if (this.loaded === values) return;
     this.loaded = values;
-    const { rows, cols, tiles } = this;
-    const picture = new ImageData(cols, rows * tiles);
-    const words = new Uint32Array(picture.data.buffer).fill(0x40888888); // grey where a vector has no unit
-    const most = slopes ? largest(values) : Math.max(this.most ?? 0, largest(values)); // one scale while drawing: a blank pad looks blank
-    if (!slopes) this.most = most;
-    const [scale, colors] = [255 / (most || 1), slopes ? SLOPES : SHADES];
-    // (rows, columns, channels) in, one map under the other out; a vector is one map
-    const [maps, size] = this.layer.vector ? [1, values.length] : [tiles, rows * cols];
-    for (let tile = 0; tile < maps; tile++) {
-      for (let i = 0, from = tile; i < size; i++, from += maps) words[tile * size + i] = colors[255 + Math.round(values[from] * scale)];
+    this.reach = slopes ? reachOf(values) : Math.max(this.slopes ? 0 : this.reach ?? 0, reachOf(values)); // one scale while drawing: a blank pad looks blank
+    this.slopes = slopes;
+    this.picture = this.mosaic(values, 255 / (this.reach || 1), slopes ? SLOPES : SHADES);
+  }
+  /** All maps in one picture, as large as they are seen; (rows, columns, channels) in. */
+  mosaic(values, scale, colors) {
+    const { canvas: { width, height }, rows, cols, tiles, zoom, ratio, layer } = this;
+    const picture = new ImageData(width, height);
+    const words = new Uint32Array(picture.data.buffer);
+    const [across, down] = [cols, rows].map((count) => shared(count, Math.max(1, Math.round(count * zoom * ratio))));
+    for (let tile = 0; tile < tiles; tile++) {
+      const [x, y] = this.corner(tile).map((at) => Math.round(at * ratio));
+      frame(words, width, x - 1, y - 1, across.length + 1, down.length + 1);
+      paintTile(words, width, x, y, values, tile, layer.vector ? 1 : tiles, cols, across, down, scale, colors);
     }
-    this.native.getContext("2d").putImageData(picture, 0, 0);
+    return picture;
   }
   corner(tile) {
     const { across, cols, rows, zoom, gap } = this;
@@ -137,16 +167,10 @@ class Maps {
     const same = [this.loaded, JSON.stringify(marks)];
     if (this.drawn?.every((part, i) => part === same[i])) return;
     this.drawn = same;
-    context.clearRect(0, 0, 1e5, 1e5);
-    context.imageSmoothingEnabled = zoom < 1;
-    for (let tile = 0; tile < this.tiles; tile++) {
-      context.drawImage(this.native, 0, tile * rows, cols, rows, ...this.corner(tile), cols * zoom, rows * zoom);
-    }
-    context.setLineDash([]);
-    Object.assign(context, { strokeStyle: "#8a8a8a", lineWidth: 1 });
-    context.beginPath();
-    for (let tile = 0; tile < this.tiles; tile++) context.rect(...this.corner(tile), cols * zoom, rows * zoom);
-    context.stroke();
+    if (this.photograph) {
+      context.imageSmoothingEnabled = zoom < 1;
+      context.drawImage(this.photograph, 0, 0, cols * zoom, rows * zoom);
+    } else context.putImageData(this.picture, 0, 0);
     for (const mark of marks) this.outline(mark);
   }
   outline({ box, mark, step }) {
@@ -307,7 +331,7 @@ function show(model, el) {
   });
   const padZoom = HEIGHT / rows;
   const pad = new Maps({ ...input, vector: false, layout: { rows, cols, tiles: 1, across: 1 } }, padCanvas);
-  Object.assign(pad, { zoom: padZoom, gap: 0, native: new OffscreenCanvas(cols, rows) });
+  Object.assign(pad, { zoom: padZoom, gap: 0, photograph: new OffscreenCanvas(cols, rows) });
   pad.resize(cols * padZoom, HEIGHT);
   let tip = null;
   let pen = null;
@@ -347,7 +371,7 @@ function show(model, el) {
     paintPad();
   }
   function paintPad() {
-    pad.native.getContext("2d").putImageData(photograph(pixels, rows, cols, depth, ink), 0, 0);
+    pad.photograph.getContext("2d").putImageData(photograph(pixels, rows, cols, depth, ink), 0, 0);
     const onPad = ([r, c, k]) => (input.vector ? pad.cells(k) : [r, c, [0, 1]]);
     const marks = marksOn(input).map((mark) => ({ ...mark, box: onPad(mark.box) }));
     if (pen) marks.push({ box: [[pen[0], pen[0] + 1], [pen[1], pen[1] + 1], [0, 1]], mark: "pen" });
@@ -361,8 +385,8 @@ function show(model, el) {
 
   // ---- one card for each layer ----
   function card(layer) {
-    const most = h("p", { class: "behind" });
-    const head = [h("h4", {}, layer === input ? "input" : layer.name), h("p", {}, size(layer)), h("p", {}, layer.caption), most];
+    const reach = h("p", { class: "behind" });
+    const head = [h("h4", {}, layer === input ? "input" : layer.name), h("p", {}, size(layer)), h("p", {}, layer.caption), reach];
     const canvas = h("canvas", {
       class: "maps", tabindex: 0, role: "application", "aria-label":
         `${layer.name}, ${layer.caption}: ${layer.vector ? size(layer) : `${layer.shape[2]} maps of ${layer.shape[0]} by ${layer.shape[1]}`}. ` +
@@ -385,7 +409,7 @@ function show(model, el) {
     const before = layers[layers.indexOf(layer) - 1];
     const chain = layer.sources.length === 1 && layer.sources[0] === before.name; // else say where it comes from
     const from = chain || layer === input ? null : h("p", {}, `from ${layer.sources.join(", ")}`);
-    return { maps, most, element: h("div", { class: `card ${chain ? "chain" : ""} ${layer === input ? "behind" : ""}`, "data-layer": layer.name }, head, canvas, from) };
+    return { maps, reach, element: h("div", { class: `card ${chain ? "chain" : ""} ${layer === input ? "behind" : ""}`, "data-layer": layer.name }, head, canvas, from) };
   }
   function paintBars() {
     const layer = last;
@@ -432,19 +456,19 @@ function show(model, el) {
     return marks;
   }
   function paintMaps(layer) { // where it can be seen
-    const { maps, most, element } = cards[layer.name];
+    const { maps, reach, element } = cards[layer.name];
     element.classList.toggle("selected", layer.name === shown.layer);
     if (!visible.has(element)) return;
     const slopes = back?.gradients[layer.name].output;
     maps.load(slopes ?? values[layer.name], Boolean(slopes));
-    if (slopes) most.textContent = `up to \u00b1${Number(largest(slopes).toPrecision(3))}`;
+    if (slopes) reach.textContent = `up to \u00b1${Number(maps.reach.toPrecision(3))}`;
     maps.draw(marksOn(layer));
   }
   const visible = new Set();
   const watcher = new IntersectionObserver((changes) => {
     for (const { target, isIntersecting } of changes) isIntersecting ? visible.add(target) : visible.delete(target);
     if (shown) for (const { target, isIntersecting } of changes) if (isIntersecting) paintMaps(layers.find((layer) => layer.name === target.dataset.layer));
-  }, { rootMargin: "200px" });
+  }, { rootMargin: "60px" });
   function paint() {
     if (!shown || !values) return;
     paintPad();
