@@ -219,13 +219,17 @@ def _numbers(steps, step, inputs, place):
         return numbers | _softmax(steps, step, inputs, place)
     error = _rounding(step, size, patch.shape)
     value, low, high = step.function(x, x - error, x + error).tolist()
-    tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value))
+    smooth = step.function.name not in (
+        "linear",
+        "relu",
+    )  # computed from numbers near one, such as exp(x) - 1
+    tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value) + smooth)
     return numbers | {"activation": value, "tolerance": tolerance}
 
 
 def _weights(step, padded, channel):
     """Kernel (rows, columns, channels), addends of the bias and terms of one filter."""
-    kernel, addends, terms = step.kind.weights(step.layer)
+    kernel, addends, terms = step.kind.weights(step)
     mean = np.where(padded, 0.0, 1 / (~padded).sum())  # TensorFlow divides by the cells inside the map
     kernel = mean if kernel is None else np.asarray(kernel[..., channel], float)
     terms = {name: float(values[channel]) for name, values in terms.items()}
