@@ -15,7 +15,7 @@ import pytest
 from cnn_utils import datasets, distributed, keras, models, tf
 from cnn_utils.distributed import workers
 
-QUICK = ["--batch", 500, "--save-every", 2, "--timeout", 60]
+QUICK = ["-m", "cnn_utils.distributed", "--batch", 500, "--save-every", 2, "--timeout", 60]
 
 
 def lenet():

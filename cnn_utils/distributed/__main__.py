@@ -18,12 +18,9 @@ def main():
     options = _options()
     if options.workers == 1 or "TF_CONFIG" in os.environ:
         return _work(options)
-    same = [
-        f"--{name.replace('_', '-')}={value}"
-        for name, value in vars(options).items()
-        if value and name != "workers"
-    ]
-    with workers.local_workers(options.workers, same) as processes:
+    same = {name.replace("_", "-"): value for name, value in vars(options).items() if value is not None}
+    command = ["-m", "cnn_utils.distributed", *(f"--{name}={value}" for name, value in same.items())]
+    with workers.local_workers(options.workers, command) as processes:
         for index, line in workers.lines(processes):
             if line is not None:
                 print(f"worker {index}: {line}", flush=True)

@@ -21,18 +21,18 @@ PARENT = (
 
 
 @contextlib.contextmanager
-def local_workers(workers, arguments=()):
-    """Start the command as that many processes of this machine, and give the list of them; none outlives the block.
+def local_workers(workers, command):
+    """Start that many processes of this machine, one cluster, and give the list of them; none outlives the block.
 
-    `lines` reads what they print. ``arguments`` are the command's, such as ``["--epochs", 2]``. Raises ValueError if
-    ``workers`` is not a whole number above zero.
+    ``command`` is what Python is to run, such as ``["-m", "cnn_utils.distributed", "--epochs", 2]`` or a file; `lines`
+    reads what they print. Raises ValueError if ``workers`` is not a whole number above zero.
     """
     with contextlib.ExitStack() as held:
         ports = [held.enter_context(socket.socket()) for _ in range(whole_number("workers", workers))]
         for port in ports:
             port.bind(("127.0.0.1", 0))
         addresses = [f"127.0.0.1:{port.getsockname()[1]}" for port in ports]
-    command = [sys.executable, "-m", "cnn_utils.distributed", *map(str, arguments)]
+    command = [sys.executable, *map(str, command)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     processes = []
     try:
