@@ -219,10 +219,7 @@ def _numbers(steps, step, inputs, place):
         return numbers | _softmax(steps, step, inputs, place)
     error = _rounding(step, size, patch.shape)
     value, low, high = step.function(x, x - error, x + error).tolist()
-    smooth = step.function.name not in (
-        "linear",
-        "relu",
-    )  # computed from numbers near one, such as exp(x) - 1
+    smooth = step.function.name not in ("linear", "relu")  # as exp(x) - 1, made of numbers near one
     tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value) + smooth)
     return numbers | {"activation": value, "tolerance": tolerance}
 

@@ -101,6 +101,7 @@ _AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "
 _ACTIVATION = Kind("activation", "{function} of", "bend")
 _RESHAPE = Kind("reshape", "the value at its place in {source}, in reading order", sees=reshaped)
 _NORMALISED = "{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)"
+_SCALED = "{scale} × {x} + {offset}"
 _BATCH_NORM = Kind("batch_norm", "scaled", "sum", "", _NORMALISED, "shift", weights=_normalisation)
 
 KINDS = {
@@ -118,9 +119,7 @@ KINDS = {
     "LeakyReLU": _ACTIVATION,
     "Softmax": replace(_ACTIVATION, says="softmax of the score"),
     "BatchNormalization": _BATCH_NORM,
-    "Rescaling": Kind(
-        "rescaling", "scaled", "sum", "", "{scale} × {x} + {offset}", "offset", weights=_rescaling
-    ),
+    "Rescaling": Kind("rescaling", "scaled", "sum", "", _SCALED, "offset", weights=_rescaling),
     "UpSampling2D": Kind("upsampling", "passed on unchanged, to each of its copies", axes=_repeated),
     "Dropout": Kind("dropout", "passed on unchanged: dropout only acts in training"),
     "Flatten": replace(_RESHAPE, name="flatten"),
