@@ -207,15 +207,9 @@ def quicknet(x, y, x_test, watch, seed, epochs):
     from cnn_utils import keras, models, training
 
     keras.utils.set_random_seed(seed)
-    model, steps = models.quicknet(dtype=measure.precision()), -(-len(x) // 128)
-    model.compile(
-        keras.optimizers.Adam(training.one_cycle(0.015, steps), beta_1=0.7, beta_2=0.9),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
-        steps_per_execution=min(50, steps),
-    )
+    model = models.quicknet(dtype=measure.precision())
     watch.start()
-    targets = keras.utils.to_categorical(y, 10)
-    model.fit(x, targets, batch_size=128, verbose=0, callbacks=[watch.callback(x_test)])
+    training.quick_fit(model, x, y, callbacks=[watch.callback(x_test)])
 
 
 def pytorch(x, y, x_test, watch, seed, epochs):

@@ -48,7 +48,7 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
     ReLU stands after the pooling: the largest of the rectified values is the rectified largest value, so the
     result is the same and ReLU has a quarter of the work. One dense layer is gone, and conv1 does not pad.
     With ``dtype="mixed_bfloat16"`` the layers compute with half the bits; that is only faster on processors
-    with instructions for it. Weights and logits are float32 either way. Notebook 6 has the recipe to train it in one pass.
+    with instructions for it. Weights and logits are float32 either way. Train it with `training.quick_fit`.
 
     ``input_shape`` is (height, width, channels); ``filters`` are a pair; ``units`` is the size of the dense layer
     before the last; ``dtype`` is what the layers compute with, as Keras names it. Raises ValueError if a number

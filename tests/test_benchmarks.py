@@ -2,7 +2,6 @@
 
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from benchmarks import (
     time_to_accuracy,
     tiny_network,
 )
-from cnn_utils import keras, models, tf
+from cnn_utils import keras, tf, training
 from tools import notebooks
 from tools.notebooks import FOLDER, read
 
@@ -92,15 +91,13 @@ def test_every_rung_of_the_ladder_changes_something():
         settings |= change
 
 
-def test_the_ladder_ends_at_the_quick_recipe(monkeypatch):
+def test_the_ladder_ends_at_the_quick_recipe():
     settings = dict(ladder.START)
     for change in ladder.RUNGS.values():
         settings |= change
     model, x = keras.Sequential([keras.Input((1,)), keras.layers.Dense(10)]), np.zeros((128 * 60, 1))
-    monkeypatch.setattr(models, "quicknet", lambda dtype: model)
-    watch = SimpleNamespace(start=lambda: None, callback=lambda x: keras.callbacks.Callback())
-    time_to_accuracy.quicknet(x, np.zeros(len(x), int), x, watch, 0, 1)
-    adam, history = model.optimizer, model.history
+    history = training.quick_fit(model, x, np.zeros(len(x), int))
+    adam = model.optimizer
     assert settings["betas"] == (adam.beta_1, adam.beta_2)
     assert np.isclose(settings["peak"], adam._learning_rate.warmup_target)
     assert settings["smoothing"] == model.loss.label_smoothing

@@ -1,4 +1,4 @@
-"""What training cells share: the learning rate, and TensorBoard's logs."""
+"""What training cells share: the learning rate, the quick recipe, and TensorBoard's logs."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorflow import make_ndarray
 
-from cnn_utils import graphs, keras, models, training
+from cnn_utils import datasets, graphs, keras, models, training
 
 
 def data(count=48, size=12):
@@ -40,6 +40,54 @@ def fit(model, callback, **options):
         x, y, batch_size=16, epochs=2, verbose=0, validation_data=(x, y), callbacks=[callback], **options
     )
     return history.history
+
+
+class TestQuickFit:
+    def test_reads_most_sample_digits_after_one_pass(self):
+        mnist = datasets.load("mnist", source="sample")
+        keras.utils.set_random_seed(0)
+        model = models.quicknet()
+        training.quick_fit(model, mnist.x_train[:2000] / np.float32(255), mnist.y_train[:2000])
+        answers = model.predict(mnist.x_test / np.float32(255), verbose=0).argmax(axis=1)
+        assert (answers == mnist.y_test).mean() > 0.75
+
+    def test_the_rate_has_come_down_to_zero_after_the_last_step(self):
+        x, y = data(20, size=16)
+        model = tiny(16)
+        training.quick_fit(model, x.tolist(), y.tolist(), epochs=2, batch_size=8)
+        assert model.optimizer.iterations == 6  # 8, 8 and 4 images, twice
+        assert float(model.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                {"y": np.zeros(39, int)},
+                r"y has shape \(39,\), x has \(40, 16, 16, 1\): give one label for each",
+            ),
+            ({"y": 1}, r"y has shape \(\), x has"),
+            (
+                {"y": np.eye(3)[np.arange(40) % 3]},
+                r"y has shape \(40, 3\) and values from 0.0 to 1.0: give each",
+            ),
+            (
+                {"y": np.arange(40) % 3 - 1},
+                "from -1 to 1: give each image one label, a whole number from 0 to 2",
+            ),
+            ({"y": np.arange(40) % 4}, "values from 0 to 3: give each image one label"),
+            ({"y": np.full(40, 0.5)}, "values from 0.5 to 0.5: give"),
+            ({"y": np.full(40, np.nan)}, "values from nan to nan: give"),
+            ({"batch_size": 0}, "batch_size=0 must be a whole number"),
+            ({"epochs": 1.5}, "epochs=1.5 must be a whole number"),
+            ({"batch_size": 40}, "batch_size=40 makes one step of 40 examples: the rate needs two"),
+            ({"peak": "high"}, "peak='high' must be a number above zero"),
+        ],
+    )
+    def test_names_what_it_cannot_train_on(self, change, message):
+        x, y = data(40, size=16)
+        arguments = {"x": x, "y": y, "batch_size": 16, **change}
+        with pytest.raises(ValueError, match=message):
+            training.quick_fit(models.quicknet((16, 16, 1), 3), **arguments)
 
 
 class TestOneCycle:
