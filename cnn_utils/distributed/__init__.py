@@ -64,36 +64,31 @@ def train(
     save = _checkpoints(model, folder) if folder else lambda number: None
     first = int(model.optimizer.iterations.numpy())
 
-    def my_shares(context):
-        each = replicas // context.num_input_pipelines  # of one worker: itself, or its graphics cards
-        mine = slice(context.input_pipeline_id * each, (context.input_pipeline_id + 1) * each)
+    def share(parts):  # what the replicas of this worker take, itself or its graphics cards
+        def take(context):
+            rows = parts[context.replica_id_in_sync_group]
+            return tf.constant(x[rows]), tf.constant(y[rows])
 
-        def parts():
-            for step in steps[first:]:
-                for rows in step[mine]:
-                    yield x[rows], y[rows], np.float32(len(rows) / sum(map(len, step)))
+        return strategy.experimental_distribute_values_from_function(take)
 
-        kinds = [tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in (x, y)]
-        signature = (*kinds, tf.TensorSpec((), tf.float32))
-        return tf.data.Dataset.from_generator(parts, output_signature=signature).prefetch(2)
-
-    def on_replica(examples, labels, weight):
+    def on_replica(examples, labels, size):
         with tf.GradientTape() as tape:
             loss = model.compute_loss(examples, labels, model(examples, training=True))
-            loss = loss * replicas * weight  # Keras has divided by the replicas, as if all shares were equal
+            # Keras has divided by the number of replicas, as if all shares were equal
+            loss = loss * replicas * (len(examples) / size)
         gradients = tape.gradient(loss, model.trainable_variables)
         model.optimizer.apply(gradients, model.trainable_variables)  # adds up those of all replicas first
         return loss
 
     @tf.function
-    def step(*share):
-        return strategy.reduce("SUM", strategy.run(on_replica, share), axis=None)
+    def step(examples, labels, size):  # of the whole batch: where this Python number changes, all trace anew
+        return strategy.reduce("SUM", strategy.run(on_replica, (examples, labels, size)), axis=None)
 
-    batches = strategy.distribute_datasets_from_function(my_shares)
-    for number, (share, parts) in enumerate(zip(batches, steps[first:], strict=True), first + 1):
-        loss = float(step(*share))
+    for number, parts in enumerate(steps[first:], first + 1):
+        size = sum(map(len, parts))
+        loss = float(step(*share(parts), size))
         if report:
-            report(number, loss, sum(map(len, parts)))
+            report(number, loss, size)
         if number % save_every == 0 or number == len(steps):
             save(number)
     return model

@@ -86,7 +86,7 @@ def _train(options, strategy, chief, tell):
 
     def report(number, loss, count):
         nonlocal began, seen
-        tell(f"waiting for the other workers in step {number + 1}")
+        tell(f"waiting for the other workers after step {number}")
         seen += count
         if chief and number % options.save_every == 0:
             speed = seen / (time.perf_counter() - began)
@@ -98,6 +98,7 @@ def _train(options, strategy, chief, tell):
 
     settings = {name: getattr(options, name) for name in ("epochs", "batch", "folder", "save_every")}
     model = distributed.train(build, images, labels, report=report, strategy=strategy, **settings)
+    tell("reading the test images")
     parts = np.array_split(data.x_test / np.float32(255), 20)
     right = np.mean(np.concatenate([model(part).numpy().argmax(axis=1) for part in parts]) == data.y_test)
     print(f"trained: {right:.2%} of the test images are read rightly", flush=True)
