@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 
-.PHONY: help setup lab tensorboard test notebooks benchmark
+.PHONY: help setup lab tensorboard test notebooks benchmark pages
 
 help:
 	@echo "make lab          open JupyterLab on the first notebook"
 	@echo "make test         run all tests, the notebooks among them"
 	@echo "make notebooks    run the notebooks again and store their outputs   (ARGS=notebooks/03_pooling.ipynb for one)"
 	@echo "make tensorboard  show the graphs and training runs the notebooks wrote"
+	@echo "make pages        build the course as pages to read, in pages/_site"
 	@echo "make benchmark    measure what the reader waits for, on the full MNIST   (ARGS=layer_speed for one part)"
 	@echo "Another Python: make PYTHON=python3.12 lab"
 
@@ -37,3 +38,10 @@ notebooks: setup
 
 benchmark: setup
 	.venv/bin/python -m benchmarks $(ARGS)
+
+pages: setup .venv/pages
+	.venv/bin/python -E -m pages $(ARGS)
+
+.venv/pages: pyproject.toml .venv/ready
+	@.venv/bin/python -m pip install -q --no-build-isolation -e ".[pages]"
+	@touch $@

@@ -70,6 +70,15 @@ def pytest_collection_finish():
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """No cell may write to stderr, which a reader sees in red; nbval looks only where outputs are compared."""
+    yield
+    for output in getattr(item, "test_outputs", None) or ():
+        if output.get("name") == "stderr":
+            pytest.fail(f"the cell wrote to stderr:\n{output.text}", pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Under a notebook cell that failed, say which claims it was to prove."""
     report = yield

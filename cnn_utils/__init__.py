@@ -57,6 +57,7 @@ def watched():
 
 def _import_quietly(name):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # twice as fast; unset, the newest processors only
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the environment and keras.json say
     with _silent_stderr():
         tensorflow = importlib.import_module("tensorflow")

@@ -29,7 +29,7 @@ def random_network(seed):
         kernel, function = tuple(int(k) for k in rng.integers(1, 4, size=2)), str(rng.choice(functions))
         stride, dilation = [(1, 1), (2, 1), (1, 2)][rng.integers(3)]
         padding = str(rng.choice(["same", "valid"])) if min(x.shape[1:3]) > 5 else "same"
-        match rng.integers(10):
+        match rng.integers(13):
             case 0:
                 x = L.Conv2D(4, kernel, strides=stride, dilation_rate=dilation, padding=padding)(x)
             case 1:
@@ -51,9 +51,18 @@ def random_network(seed):
             case 7:
                 x = L.Conv2D(6, kernel, groups=2, padding="same")(L.Conv2D(4, 1)(x))
             case 8:
-                x = L.Softmax()(L.LeakyReLU()(x))
+                x = L.Softmax()(L.Concatenate()([x, L.LeakyReLU()(x)]))
             case 9:
                 x = L.Conv2D(5, 1, activation="softmax")(x)
+            case 10:
+                x = L.SeparableConv2D(
+                    4, kernel, dilation_rate=dilation, padding=padding, activation=function
+                )(x)
+            case 11:
+                x = L.Rescaling(0.7, 0.1)(L.UpSampling2D((1, 2))(L.MaxPooling2D(2, padding="same")(x)))
+            case 12:
+                inner = [L.Input(x.shape[1:]), L.Conv2D(3, 2, activation=function), L.BatchNormalization()]
+                x = keras.Sequential(inner)(x)
     ends = [L.Flatten()(x), L.GlobalAveragePooling2D()(x), L.GlobalMaxPooling2D()(x)]
     x = L.Dense(6, activation="relu")(L.Dropout(0.3)(L.Concatenate()(ends)))
     return randomised(keras.Model(inputs, L.Dense(4)(x)), seed)
@@ -63,6 +72,7 @@ def random_network(seed):
 def branching(dtype="float32"):
     """Maps, with branches that are added and concatenated; ends in a softmax."""
     x = image = L.Input((12, 12, 2), name="image")
+    x = L.Rescaling(0.5, 0.1, name="rescaling", dtype=dtype)(x)
     x = L.Conv2D(4, 3, padding="same", activation="relu", name="conv", dtype=dtype)(x)
     y = L.BatchNormalization(name="batch_norm", dtype=dtype)(x)
     y = L.LeakyReLU(negative_slope=0.1, name="leaky", dtype=dtype)(y)
@@ -73,6 +83,8 @@ def branching(dtype="float32"):
     x = L.ReLU(max_value=1.5, name="relu", dtype=dtype)(x)
     x = L.ZeroPadding2D(((1, 0), (0, 2)), name="zero_padding", dtype=dtype)(x)
     x = L.Conv2D(6, 2, dilation_rate=2, groups=2, name="dilated", dtype=dtype)(x)
+    x = L.UpSampling2D(2, name="upsampling", dtype=dtype)(x)
+    x = L.SeparableConv2D(6, 3, strides=2, padding="same", name="separable", dtype=dtype)(x)
     x = L.AveragePooling2D(2, strides=1, padding="same", name="average_pool", dtype=dtype)(x)
     x = L.Softmax(name="share", dtype=dtype)(x)
     x = L.Activation("tanh", name="tanh", dtype=dtype)(x)

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from cnn_utils import inspection, keras, models
+from cnn_utils import inspection, keras, models, tf
 from cnn_utils.explorer import LayerExplorer, network, saved
 from tests import networks
 
@@ -191,6 +191,70 @@ def test_arguments_that_do_not_fit_the_model_are_errors(model, options, message)
         LayerExplorer(model, **options)
 
 
+def test_gradients_are_those_of_the_whole_model(explorer, model):
+    """The page is compared with `gradients`; here that is compared with TensorFlow on the model as it stands."""
+    image = tf.constant(IMAGES[:1], tf.float32)
+    for of in ("score", "loss"):
+        explorer.backward("c", of)
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            scores = model(image)
+            loss = keras.losses.sparse_categorical_crossentropy(np.array([2]), scores, from_logits=True)
+            target = scores[0, 2] if of == "score" else loss
+        found = explorer.gradients()
+        np.testing.assert_allclose(
+            next(iter(found.values())), tape.gradient(target, image)[0], rtol=1e-4, atol=1e-6
+        )
+        assert {name: slopes.shape for name, slopes in found.items()} == {
+            name: values.shape for name, values in inspection.activations(model, IMAGES[0]).items()
+        }
+    probabilities = np.exp(scores[0]) / np.exp(scores[0]).sum()
+    np.testing.assert_allclose(found["logits"], probabilities - np.eye(4)[2], atol=1e-6)
+
+
+def test_the_score_of_a_layer_with_softmax_is_what_stands_before_it():
+    inputs = L.Input((6,))
+    scores = L.Dense(3, name="d")(inputs)
+    plain = networks.randomised(keras.Model(inputs, scores))
+    fused = keras.Sequential([inputs, L.Dense(3, "softmax", name="d")])
+    fused.set_weights(plain.get_weights())
+    explorers = [LayerExplorer(model, np.linspace(-1, 1, 6)) for model in (plain, fused)]
+    for of in ("score", "loss"):
+        for explorer in explorers:
+            explorer.backward(1, of)
+        one, two = (explorer.gradients()["d"] for explorer in explorers)
+        np.testing.assert_allclose(one, two, atol=1e-6)
+    assert fused.get_layer("d").activation is keras.activations.softmax
+
+
+def test_what_is_sent_back_is_known_to_the_page_and_drawn(explorer):
+    with pytest.raises(ValueError, match="nothing is sent back yet"):
+        explorer.gradients()
+    explorer.backward()
+    best = int(inspection.activations(explorer._model, explorer.image)["logits"].argmax())
+    assert explorer._target == {"of": "score", "index": best}
+    figure = explorer.figure()
+    assert figure.get_suptitle() == f"gradients of the score of {'abcd'[best]}, by what each layer gives"
+    picture = figure.axes[1].get_images()[0].get_array()
+    conv = explorer.gradients()["conv"]
+    np.testing.assert_allclose(picture[:6, 7:13], conv[..., 1] / np.abs(conv).max(), rtol=1e-5)
+    explorer.forward()
+    assert explorer._target == {} and len(explorer.figure().subfigs) == 2
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"index": 4}, "index=4 must be one of 0 … 3, or a class's name"),
+        ({"index": "e"}, "index='e' must be one of"),
+        ({"of": "accuracy"}, "of='accuracy' must be 'score'; or 'loss', if the model ends in"),
+    ],
+)
+def test_a_target_that_is_not_there_is_an_error(explorer, options, message):
+    with pytest.raises(ValueError, match=message):
+        explorer.backward(**options)
+
+
 def test_a_layer_it_cannot_explain_is_named():
     model = keras.Sequential([L.Input((4, 4, 1)), L.GaussianNoise(0.1, name="noise")])
     with pytest.raises(ValueError, match="layer 'noise' is a GaussianNoise"):
@@ -261,7 +325,7 @@ def test_a_network_too_large_for_a_page_is_an_error(model, monkeypatch):
 
 def test_a_saved_file_holds_everything_and_asks_nothing_of_the_network(explorer, tmp_path):
     path = tmp_path / "page.html"
-    assert explorer.save(path) == path.stat().st_size < 100_000
+    assert explorer.save(path) == path.stat().st_size < 120_000
     page = path.read_text("utf-8")
     assert "http" not in page.lower().replace("http-equiv", "")
     assert "default-src 'none'" in page

@@ -85,6 +85,10 @@ def branches():
         [L.Conv2D(2, 3, activation=L.LeakyReLU(0.1)), L.Dense(4, L.ReLU(0.4)), L.Dense(3, L.Softmax())],
         [L.Conv2D(2, 3, activation=tf.nn.relu), L.Dense(2, tf.nn.leaky_relu), L.Dense(3, tf.nn.softmax)],
         [L.Dense(2, relu), L.Dense(2, lambda x: x * x), L.Dense(2, leaky), L.Dense(2, "gelu")],
+        [L.Rescaling(1 / 255, -0.5), L.Rescaling([2, -1], [0.3, 0])],
+        [L.SeparableConv2D(4, 3, strides=2, padding="same", activation="silu")],
+        [L.SeparableConv2D(3, (2, 3), depth_multiplier=2, dilation_rate=2, use_bias=False)],
+        [L.UpSampling2D((3, 2)), L.Conv2D(2, 3)],
         [L.Reshape((12, 4, 3)), L.Conv2D(2, 3), L.Reshape((40,)), L.Reshape((8, 5)), L.Flatten()],
     ]
 
@@ -403,6 +407,21 @@ def test_a_layer_called_twice_is_explained_twice():
     check_units(model, image_for(model))
 
 
+def test_layers_of_a_model_inside_a_model_are_explained_wherever_it_is_called():
+    inner = keras.Sequential([L.Input((6, 6, 2)), L.Conv2D(2, 3, padding="same", name="c")], name="inner")
+    middle = keras.Sequential([inner, L.ReLU(name="r")], name="middle")
+    inputs = L.Input((6, 6, 2), name="image")
+    x = inner(L.Rescaling(0.5, name="r")(inputs))
+    model = randomised(keras.Model(inputs, L.Flatten(name="f")(L.Add(name="a")([x, middle(x)]))))
+    names = [step.name for step in inspection.steps(model)]
+    assert names == ["image", "r", "inner/c", "middle/inner/c (2)", "middle/r", "a", "f"]
+    image = image_for(model)
+    check_units(model, image)
+    np.testing.assert_allclose(inspection.activations(model, image)["f"], model(image[None])[0], rtol=1e-5)
+    inner.get_layer("c").activation = keras.activations.relu
+    assert inspection.activations(model, image)["inner/c"].min() == 0
+
+
 def test_most_active_unit_is_explained_unless_one_is_chosen():
     model = sequential(L.Conv2D(3, 3, name="c"))
     image = image_for(model)
@@ -483,7 +502,7 @@ class Conv2D(L.Conv2D):
     [
         (lambda: L.GaussianNoise(0.1, name="noise"), "layer 'noise' is a GaussianNoise"),
         (lambda: Conv2D(2, 3, name="mine"), "layer 'mine' is a Conv2D"),
-        (lambda: keras.Sequential([L.ReLU()], name="inner"), "layer 'inner' is a"),
+        (lambda: keras.Sequential([L.GaussianNoise(1, name="n")], name="inner"), "layer 'inner/n' is a Gau"),
         (lambda: L.Softmax(axis=1, name="s"), "layer 's' has axis=1"),
         (lambda: L.BatchNormalization(axis=1, name="b"), "layer 'b' has axis=1"),
         (lambda: L.Concatenate(axis=1, name="k"), "layer 'k' has axis=1"),
@@ -492,7 +511,8 @@ class Conv2D(L.Conv2D):
         (lambda: L.Activation(L.Dense(2), name="a"), "layer 'a' has activation=<Dense"),
         (lambda: L.MaxPooling2D(2, data_format="channels_first", name="p"), "layer 'p' has data_format"),
         (lambda: L.Conv1D(2, 3, name="c"), "layer 'c' is a Conv1D"),
-        (lambda: L.Rescaling(0.5, name="r"), "layer 'r' is a Rescaling"),
+        (lambda: L.Conv2DTranspose(2, 3, name="t"), "layer 't' is a Conv2DTranspose"),
+        (lambda: L.UpSampling2D(2, interpolation="bilinear", name="u"), "layer 'u' has interpolation='bili"),
         (lambda: L.Cropping2D(1, name="c"), "layer 'c' is a Cropping2D"),
     ],
 )

@@ -92,7 +92,9 @@ def test_an_output_that_is_not_compared_has_a_reason_and_an_assertion_nearby(not
 
 def test_tags_are_claims_or_the_ones_that_nbval_knows(notebook):
     for cell in notebook.cells:
-        assert set(tags(cell)) <= NBVAL_TAGS | {notebooks.README_TAG, *CLAIM_IDS}, cell.source
+        assert set(tags(cell)) <= NBVAL_TAGS | {notebooks.README_TAG, notebooks.EXPLORER_TAG, *CLAIM_IDS}, (
+            cell.source
+        )
 
 
 def test_every_figure_has_an_alternative_text(path, notebook):
@@ -283,12 +285,13 @@ def test_every_tagged_cell_asserts():
 def test_claims_of_the_core_notebooks_are_proved():
     core = (
         {f"A{n}" for n in range(1, 7)}
-        | {f"B{n}" for n in (*range(1, 12), 13)}
+        | {f"B{n}" for n in range(1, 14)}
         | {f"C{n}" for n in range(1, 8)}
         | {f"D{n}" for n in range(1, 9)}
         | {f"E{n}" for n in range(1, 6)}
         | {f"F{n}" for n in range(1, 8)}
         | {f"G{n}" for n in range(1, 4)}
         | {f"H{n}" for n in range(1, 10)}
+        | {f"I{n}" for n in range(1, 4)}
     )
     assert {name for name, (_, where, _) in ledger().items() if where} >= core

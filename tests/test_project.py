@@ -30,7 +30,8 @@ def test_ruff_has_nothing_to_say(command):
 def test_ruff_reads_the_notebooks_too():
     read = run("-m", "ruff", "check", "--show-files", "--no-cache", ".").stdout.splitlines()
     there = [path for kind in ("*.py", "*.ipynb") for path in ROOT.glob(f"[!.]*/**/{kind}")]
-    assert {str(path) for path in there if ".ipynb_checkpoints" not in path.parts} <= set(read)
+    made = {".ipynb_checkpoints", "_build", "_site"}
+    assert {str(path) for path in there if not made & set(path.parts)} <= set(read)
 
 
 def test_a_built_wheel_holds_the_whole_package(tmp_path):
@@ -55,7 +56,11 @@ def test_a_built_wheel_holds_the_whole_package(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "schema"),
-    [(".github/workflows/test.yml", "github-workflows"), ("CITATION.cff", "citation-file-format")],
+    [
+        (".github/workflows/test.yml", "github-workflows"),
+        (".github/workflows/pages.yml", "github-workflows"),
+        ("CITATION.cff", "citation-file-format"),
+    ],
 )
 def test_it_keeps_to_its_published_schema(name, schema, tmp_path):
     pytest.importorskip("check_jsonschema", reason="no check-jsonschema: `make setup`")

@@ -9,10 +9,10 @@ import shutil
 import tempfile
 
 from jupyter_client.manager import AsyncKernelManager, KernelManager
-from traitlets import default
+from traitlets import HasTraits, default
 
 
-class _OverFiles:
+class _OverFiles(HasTraits):  # or the defaults here would not count
     @default("transport")
     def _over_files(self):
         return "ipc" if os.name == "posix" else "tcp"
@@ -23,6 +23,12 @@ class _OverFiles:
             return "127.0.0.1"
         self._folder = tempfile.mkdtemp(prefix="k")  # the names of sockets may have about a hundred letters
         return os.path.join(self._folder, "k")
+
+    def start_kernel(self, **options):
+        """Where this variable is set, ipykernel does not show what C++ writes to stderr: readers would see it in red."""
+        environment = dict(options.pop("env", None) or os.environ)
+        environment.pop("PYTEST_CURRENT_TEST", None)
+        return super().start_kernel(env=environment, **options)
 
     def cleanup_ipc_files(self):
         super().cleanup_ipc_files()

@@ -1,9 +1,11 @@
 """Re-execute the notebooks and store them in the one form that the repository keeps.
 
 ``python -m tools.notebooks`` runs all of them on the full data sets, ``python -m tools.notebooks 02 06`` only those.
-A notebook that fails is left as it was. The cell whose picture the README shows is tagged ``readme-picture``.
+A notebook that fails is left as it was. The cell whose picture the README shows is tagged ``readme-picture``; that
+whose ``explorer`` the pages show alive, ``page-explorer``: its network is kept for them.
 """
 
+import ast
 import math
 import os
 import re
@@ -14,6 +16,7 @@ from base64 import b64decode
 from pathlib import Path
 
 import nbformat
+import numpy as np
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -26,6 +29,15 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 README = FOLDER.parent / "README.md"
 README_PICTURE = FOLDER / "window.png"
 README_TAG = "readme-picture"
+EXPLORER_TAG = "page-explorer"
+NETWORKS = FOLDER.parent / "pages" / "networks"
+KEEP_NETWORK = """
+import numpy
+weights = [weight.astype("float16") for weight in explorer._model.get_weights()]  # half the size
+images = numpy.frombuffer(explorer._images, "float32").reshape(-1, *explorer.image.shape)
+kept = {{"model": explorer._model.to_json(), "images": numpy.round(images * 255).astype("uint8")}}
+numpy.savez_compressed({path!r}, *weights, **kept, selected=repr(explorer._selected))
+"""
 FIGURE = re.compile(r"^\*Figure:\* (.+)$", re.MULTILINE)  # what the picture above shows: its alternative text
 TIME = re.compile(r"\*\*Time:\*\* (\d+ minutes) to read, (.+?) to run on two CPU cores")
 
@@ -155,6 +167,8 @@ def execute(path):
         for place, cell in enumerate(notebook.cells):
             client.execute_cell(cell, place)
         client.set_widgets_metadata()
+        if any(EXPLORER_TAG in tags(cell) for cell in code_cells(notebook)):
+            _keep_network(client, path)
     _state_the_time(notebook, time.perf_counter() - start)
     for cell in code_cells(notebook):
         for output in cell.outputs:
@@ -165,6 +179,29 @@ def execute(path):
     picture = readme_picture(notebook)
     if picture:
         README_PICTURE.write_bytes(picture)
+
+
+def _keep_network(client, path):
+    """Let the kernel write the network of its ``explorer`` and the images offered, once all cells have run."""
+    NETWORKS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=NETWORKS) as folder:
+        kept = Path(folder) / f"{path.stem}.npz"
+        client.nb.cells.append(nbformat.v4.new_code_cell(KEEP_NETWORK.format(path=str(kept))))
+        try:
+            client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1)
+        finally:
+            client.nb.cells.pop()
+        kept.replace(NETWORKS / kept.name)
+
+
+def kept_network(path):
+    """(model, images, what is selected) of a file in `NETWORKS`."""
+    from cnn_utils import keras
+
+    with np.load(path) as kept:
+        model = keras.models.model_from_json(str(kept["model"]))
+        model.set_weights([kept[f"arr_{place}"] for place in range(len(model.weights))])
+        return model, kept["images"] / np.float32(255), ast.literal_eval(str(kept["selected"]))
 
 
 def _state_the_time(notebook, seconds):

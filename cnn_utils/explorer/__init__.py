@@ -16,7 +16,7 @@ import numpy as np
 import traitlets
 
 from cnn_utils import inspection
-from cnn_utils.explorer import network, picture, saved
+from cnn_utils.explorer import gradients, network, picture, saved
 
 _HERE = Path(__file__).parent
 _OFFERED = 60  # images to pick from that fit on a page
@@ -52,6 +52,9 @@ class LayerExplorer(anywidget.AnyWidget):
     _images = traitlets.CBytes().tag(sync=True)  # float32, those offered
     _image = traitlets.CBytes().tag(sync=True, echo_update=False)  # float32, the one on the pad
     _selected = traitlets.List().tag(sync=True, echo_update=False)  # layer, unit, channel
+    _target = traitlets.Dict().tag(
+        sync=True, echo_update=False
+    )  # backward: of what, which output; else empty
 
     def __init__(self, model, image=None, class_names=None, layers=None):
         self._model, self._class_names, self._layers = model, class_names, layers
@@ -88,6 +91,41 @@ class LayerExplorer(anywidget.AnyWidget):
             raise ValueError(f"layer={layer!r} is not shown here: choose one of {', '.join(self._steps)}")
         self._selected = _place(inspection.explain(self._model, self.image, layer, unit, channel))
 
+    def backward(self, index=None, of="score"):
+        """Show gradients: by how much a target changes with every number of every layer.
+
+        The target is the score of output `index` (its class's name will do; that with the highest score if None)
+        before its softmax or sigmoid; or, of="loss", the cross-entropy if this were the right class.
+
+        >>> from cnn_utils import models
+        >>> explorer = LayerExplorer(models.lenet5(), np.ones((28, 28)))
+        >>> explorer.backward(7, of="loss")
+        >>> explorer.gradients()["logits"].shape
+        (10,)
+        """
+        last = inspection.steps(self._model)[-1]
+        if of not in ("score", "loss") or (of == "loss" and not gradients.has_shares(last)):
+            rule = "'score'; or 'loss', if the model ends in scores, softmax or sigmoid"
+            raise ValueError(f"of={of!r} must be {rule}")
+        if index is None:
+            index = int(inspection.activations(self._model, self.image)[last.name].argmax())
+        elif index in self._classes:
+            index = self._classes.index(index)
+        count = int(np.prod(last.shape))
+        if index not in range(count):
+            raise ValueError(f"index={index!r} must be one of 0 … {count - 1}, or a class's name")
+        self._target = {"of": of, "index": int(index)}
+
+    def forward(self):
+        """Show what every layer computes, as at the start."""
+        self._target = {}
+
+    def gradients(self):
+        """The gradients on the page, by TensorFlow: {layer: array}; the score's or loss's of the last `backward`."""
+        if not self._target:
+            raise ValueError("nothing is sent back yet: call backward() first")
+        return gradients.of_target(self._model, self.image, **self._target)
+
     def refresh(self):
         """Show the model as it is now, on every page: call it after more training."""
         self._network = self._describe()
@@ -100,6 +138,12 @@ class LayerExplorer(anywidget.AnyWidget):
 
     def figure(self):
         """The same view as a Matplotlib figure: for pages without a kernel, slides and print."""
+        if self._target:
+            of, index = self._target.values()
+            name = self._classes[index] if index < len(self._classes) else index
+            what = f"the score of {name}" if of == "score" else f"the loss if {name} were right"
+            title = f"gradients of {what}, by what each layer gives"
+            return picture.draw_gradients(self._steps, self.gradients(), title)
         values = inspection.activations(self._model, self.image)
         return picture.draw(self._steps, values, self.explain(), self._classes)
 

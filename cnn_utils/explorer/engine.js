@@ -30,6 +30,19 @@ function engine() {
     silu: (x) => x * sigmoid(x), hard_silu: (x) => x * clip(x / 6 + 0.5, 0, 1), mish: (x) => x * Math.tanh(softplus(x)),
     gelu: (x) => (x * erfc(-x * Math.SQRT1_2)) / 2,
   };
+  // The slope of each, by what it gives (and what it got, where that says more); at a kink, TensorFlow's.
+  const density = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+  const within = (x) => (Math.abs(x) <= 3 ? 1 / 6 : 0);
+  const bentSlope = (slope, threshold = 0, most = Infinity) => (y, x) =>
+    (x > threshold ? Number(x < most || (x === most && !(most === 6 && !threshold))) : x < threshold || (!threshold && most === Infinity) ? slope : 0);
+  const SLOPES = {
+    linear: () => 1, relu: (y) => (y > 0 ? 1 : 0), leaky_relu: bentSlope(0.2), relu6: (y) => (y > 0 && y < 6 ? 1 : 0),
+    sigmoid: (y, x) => y * sigmoid(-x), tanh: (y) => 1 - y * y, exponential: (y) => y, elu: (y) => (y < 0 ? y + 1 : 1),
+    selu: (y) => (y < 0 ? y + 1.05070098 * 1.67326324 : 1.05070098), softplus: (y) => -Math.expm1(-y), softsign: (y) => (1 - Math.abs(y)) ** 2,
+    hard_sigmoid: (y, x) => within(x), silu: (y, x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))), hard_silu: (y, x) => clip(x / 6 + 0.5, 0, 1) + x * within(x),
+    mish(y, x) { const t = Math.tanh(softplus(x)); return t + x * (1 - t * t) * sigmoid(x); },
+    gelu: (y, x) => erfc(-x * Math.SQRT1_2) / 2 + x * density(x),
+  };
   const tabulated = (values, reach, low, high) => {
     const last = values.length - 1;
     return (x) => {
@@ -56,11 +69,16 @@ function engine() {
   function open(layers, arrays) {
     const network = new Map();
     const read = ({ start, shape }) => arrays.subarray(start, start + product(shape));
-    const functionOf = ({ call, options, table }) => // softmax is none: it needs all scores
-      (table ? tabulated(read(table), table.reach, ...options) : call === "bent" ? bent(...options) : FUNCTIONS[call]);
+    const functionOf = ({ call, options, table, slopes }) => { // softmax has none: it needs all scores
+      if (table) {
+        const slope = tabulated(read(slopes), table.reach, 0, 0); // the last slope goes on
+        return { f: tabulated(read(table), table.reach, ...options), slope: (y, x) => slope(x) };
+      }
+      return call === "bent" ? { f: bent(...options), slope: bentSlope(...options) } : { f: FUNCTIONS[call], slope: SLOPES[call] };
+    };
     for (const layer of layers) {
       const before = layer.sources.map((name) => network.get(name).shape);
-      const step = { ...layer, ...PRECISIONS[layer.precision], before, f: functionOf(layer.function) };
+      const step = { ...layer, ...PRECISIONS[layer.precision], before, ...functionOf(layer.function) };
       if (layer.kernel) Object.assign(step, { kernel: read(layer.kernel), filterShape: layer.kernel.shape });
       step.addends = layer.addends.map(read);
       step.bias = new Float64Array(layer.shape[2]).map((_, k) => step.addends.reduce((sum, addend) => sum + addend[k], 0));
@@ -69,6 +87,9 @@ function engine() {
     }
     return network;
   }
+
+  /** The cells of the windows along rows and along columns that meet the map. */
+  const met = (step) => (step.met ??= [0, 1].map((axis) => meets(step.axes[axis], step.before[0][axis], step.shape[axis])));
 
   // ---- forward ----
 
@@ -100,8 +121,10 @@ function engine() {
     for (let start = 0; start < sums.length; start += bias.length) for (let k = 0; k < bias.length; k++) sums[start + k] += bias[k];
   }
 
-  function activated({ f, bias }, sums) {
+  function activated(step, sums) {
+    const { f, bias, slope } = step;
     const out = new Float32Array(sums.length);
+    if (slope?.length > 1 && step.rule !== "bend") step.kept = Float32Array.from(sums); // the way back asks for it
     if (!f) softmax(sums, bias.length);
     if (f === FUNCTIONS.relu) rectify(sums, out);
     else if (f && f !== FUNCTIONS.linear) for (let i = 0; i < out.length; i++) out[i] = f(sums[i]);
@@ -136,44 +159,41 @@ function engine() {
   }
 
   const RULES = {
-    pass: (step, inputs) => PASSED[step.sees](step, inputs),
+    pass(step, inputs) {
+      const out = new Float32Array(product(step.shape));
+      inputs.forEach((x, number) => STRETCHES[step.sees](step, number, (to, from, count) => { for (let k = 0; k < count; k++) out[to + k] = x[from + k]; }));
+      return out;
+    },
     bend: (step, [x]) => copied(x),
     total: (step, [first, ...others]) => others.reduce((sum, x) => { for (let i = 0; i < x.length; i++) sum[i] += x[i]; return sum; }, copied(first)),
     max: largest,
     sum: (step, [x]) => (!step.kernel ? mean(step, x) : step.filterShape[2] === 1 ? alone(step, x) : mixed(step, x)),
   };
-  const PASSED = {
-    reshaped: (step, [x]) => x.slice(),
-    grouped(step, [x]) {
-      const out = new Float32Array(product(step.shape));
-      eachTap(step, (to, from) => { for (let k = 0; k < step.shape[2]; k++) out[to + k] = x[from + k]; });
-      return out;
-    },
-    stacked(step, inputs) {
-      const out = new Float32Array(product(step.shape));
-      let start = 0;
-      inputs.forEach((x, number) => {
-        const width = step.before[number][2];
-        for (let from = 0, to = start; from < x.length; from += width, to += step.shape[2]) for (let k = 0; k < width; k++) out[to + k] = x[from + k];
-        start += width;
-      });
-      return out;
+  /** Visit every stretch of numbers that is passed on: the first written, the first read of source `number`, how many. */
+  const STRETCHES = {
+    reshaped: (step, number, visit) => visit(0, 0, product(step.shape)),
+    grouped: (step, number, visit) => eachTap(step, (to, from) => visit(to, from, step.shape[2])),
+    stacked(step, number, visit) {
+      const [start, width] = [startOf(step, number), step.before[number][2]];
+      for (let pixel = 0; pixel < step.shape[0] * step.shape[1]; pixel++) visit(pixel * step.shape[2] + start, pixel * width, width);
     },
   };
+  const startOf = (step, number) => step.before.slice(0, number).reduce((sum, shape) => sum + shape[2], 0); // of sources put side by side
 
+  const floored = (x) => Math.floor(x + 1e-6); // a stride of 1/3 three times is one
   /** Where the window of each place of an axis meets the map: [[which of its cells, index in the map], ...]. */
   const meets = ({ kernel, stride, dilation, before }, size, count) =>
-    range(count).map((i) => range(kernel).map((k) => [k, i * stride - before + k * dilation]).filter(([, at]) => at >= 0 && at < size));
+    range(count).map((i) => range(kernel).map((k) => [k, floored(i * stride) - before + k * dilation]).filter(([, at]) => at >= 0 && at < size));
 
   /** Visit every cell of every window that is not padding: first number of the pixel written, of that read, which cell. */
   function eachTap(step, visit) {
-    const [[height, width, channels]] = step.before;
+    const [[, width, channels]] = step.before;
     const [rows, cols, filters] = step.shape;
-    step.met ??= [meets(step.axes[0], height, rows), meets(step.axes[1], width, cols)];
+    const [down, across] = met(step);
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < cols; c++) {
         const to = (r * cols + c) * filters;
-        for (const [i, y] of step.met[0][r]) for (const [j, x] of step.met[1][c]) visit(to, (y * width + x) * channels, i * step.axes[1].kernel + j);
+        for (const [i, y] of down[r]) for (const [j, x] of across[c]) visit(to, (y * width + x) * channels, i * step.axes[1].kernel + j);
       }
     }
   }
@@ -188,20 +208,28 @@ function engine() {
   function mean(step, x) {
     const channels = step.shape[2];
     const out = zeros(product(step.shape));
-    const counts = new Float64Array(out.length / channels);
-    eachTap(step, (to, from) => { counts[to / channels]++; for (let k = 0; k < channels; k++) out[to + k] += x[from + k]; });
-    for (let i = 0; i < out.length; i++) out[i] /= counts[Math.floor(i / channels)];
+    eachTap(step, (to, from) => { for (let k = 0; k < channels; k++) out[to + k] += x[from + k]; });
+    return shared(step, out);
+  }
+
+  /** What stands at each window, divided by how many cells of it are not padding. */
+  function shared(step, out) {
+    const [down, across] = met(step);
+    for (let i = 0; i < out.length; i++) {
+      const [row, col] = placeOf(i, step.shape);
+      out[i] /= down[row].length * across[col].length;
+    }
     return out;
   }
 
   /** The kernel in the layer's precision; what normalises stays in float32, as in Keras. */
-  const rounded = (step) => (step.precision === "float32" || Object.keys(step.terms).length ? step.kernel : step.kernel.map(step.round));
+  const rounded = (step) => (step.rounded ??= step.precision === "float32" || Object.keys(step.terms).length ? step.kernel : step.kernel.map(step.round));
 
   /** Every channel has filters of its own. */
   function alone(step, x) {
     const [channels, filters] = [step.before[0][2], step.shape[2]];
     const out = zeros(product(step.shape));
-    const kernel = (step.packed ??= rounded(step));
+    const kernel = rounded(step);
     if (filters === channels) eachTap(step, (to, from, tap) => multiply(out, to, x, from, kernel, tap * filters, filters));
     else eachTap(step, (to, from, tap) => { for (let k = 0; k < filters; k++) out[to + k] += x[from + Math.floor((k * channels) / filters)] * kernel[tap * filters + k]; });
     return out;
@@ -217,7 +245,6 @@ function engine() {
     const [, cols, filters] = step.shape;
     const [own, length, block] = [filters / step.groups, height * width * depth, 16];
     step.packed ??= packed(step, own, length);
-    step.met ??= [meets(step.axes[0], step.before[0][0], step.shape[0]), meets(step.axes[1], step.before[0][1], cols)];
     const out = zeros(product(step.shape));
     const windows = new Float64Array(block * length);
     const sums = new Float64Array(8);
@@ -229,7 +256,7 @@ function engine() {
         gather(step, x, group * depth, pixel, some, windows);
         for (let filter = 0; filter < own; filter += 4) {
           for (let p = 0; p < some; p += 2) {
-            twoByFour(windows, p * length, kernel, filter * length, length, sums);
+            twoByFour(windows, p * length, (p + 1) * length, kernel, filter * length, length, sums);
             const to = (pixel + p) * filters + group * own + filter;
             const count = Math.min(4, own - filter);
             for (let k = 0; k < count; k++) out[to + k] = sums[k];
@@ -241,25 +268,21 @@ function engine() {
     return out;
   }
 
-  /** Each filter's weights one after the other, in doubles; of every group, filled up to a multiple of four. */
+  /** Each filter's weights, of every group. */
   function packed(step, own, length) {
-    const kernel = rounded(step);
-    const filters = step.shape[2];
-    return range(step.groups).map((group) => {
-      const weights = new Float64Array(Math.ceil(own / 4) * 4 * length);
-      for (let k = 0; k < own; k++) for (let i = 0; i < length; i++) weights[k * length + i] = kernel[i * filters + group * own + k];
-      return weights;
-    });
+    const [kernel, filters] = [rounded(step), step.shape[2]];
+    return range(step.groups).map((group) => inFours(own, length, (k, i) => kernel[i * filters + group * own + k]));
   }
 
   function gather(step, x, channel, pixel, some, windows) {
     const [height, width, depth] = step.filterShape;
     const [, across, channels] = step.before[0];
+    const [rows, cols] = met(step);
     windows.fill(0);
     for (let p = 0; p < some; p++) {
       const [row, col] = [Math.floor((pixel + p) / step.shape[1]), (pixel + p) % step.shape[1]];
-      for (const [i, r] of step.met[0][row]) {
-        for (const [j, c] of step.met[1][col]) {
+      for (const [i, r] of rows[row]) {
+        for (const [j, c] of cols[col]) {
           copy(windows, ((p * height + i) * width + j) * depth, x, (r * across + c) * channels + channel, depth);
         }
       }
@@ -270,13 +293,12 @@ function engine() {
     for (let k = 0; k < count; k++) out[to + k] = x[from + k];
   }
 
-  /** The sums of products of two windows with four filters: eight at once, so that each number is loaded seldom. */
-  function twoByFour(x, at, w, first, length, sums) {
+  /** The sums of products of two rows of numbers with four others, which stand side by side: eight at once, so that each number is loaded seldom. */
+  function twoByFour(x, at, next, w, first, length, sums) {
     let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
-    const next = at + length, second = first + length, third = second + length, fourth = third + length;
-    for (let i = 0; i < length; i++) {
+    for (let i = 0, j = first; i < length; i++, j += 4) {
       const a = x[at + i], b = x[next + i];
-      const w0 = w[first + i], w1 = w[second + i], w2 = w[third + i], w3 = w[fourth + i];
+      const w0 = w[j], w1 = w[j + 1], w2 = w[j + 2], w3 = w[j + 3];
       a0 += a * w0; a1 += a * w1; a2 += a * w2; a3 += a * w3;
       b0 += b * w0; b1 += b * w1; b2 += b * w2; b3 += b * w3;
     }
@@ -284,17 +306,24 @@ function engine() {
     sums[4] = b0; sums[5] = b1; sums[6] = b2; sums[7] = b3;
   }
 
+  /** `count` rows of numbers, row r's i-th given by `number(r, i)`: four rows side by side, in doubles. */
+  function inFours(count, length, number) {
+    const rows = new Float64Array(Math.ceil(count / 4) * 4 * length);
+    for (let r = 0; r < count; r++) for (let i = 0; i < length; i++) rows[(r - (r % 4)) * length + 4 * i + (r % 4)] = number(r, i);
+    return rows;
+  }
+
   // ---- what a unit sees; a box is [[first row, last + 1], columns, channels] ----
 
   const boxOf = (place) => place.map((i) => [i, i + 1]);
   const SEES = {
     grouped(step, [rows, cols, [first, last]], source) {
-      const through = ([low, high], { kernel, stride, dilation, before }) => [low * stride - before, (high - 1) * stride - before + (kernel - 1) * dilation + 1];
+      const through = ([low, high], { kernel, stride, dilation, before }) => [floored(low * stride) - before, floored((high - 1) * stride) - before + (kernel - 1) * dilation + 1];
       const [filters, width] = [step.shape[2] / step.groups, step.before[source][2] / step.groups];
       return [through(rows, step.axes[0]), through(cols, step.axes[1]), [Math.floor(first / filters) * width, (Math.floor((last - 1) / filters) + 1) * width]];
     },
     stacked(step, [rows, cols, channels], source) {
-      const start = step.before.slice(0, source).reduce((sum, shape) => sum + shape[2], 0);
+      const start = startOf(step, source);
       return [rows, cols, channels.map((k) => k - start)];
     },
     reshaped(step, box, source) { // of a stretch of numbers, all columns and channels of its rows
@@ -399,7 +428,8 @@ function engine() {
     if (!step.f) return { ...seen, ...shares(network, step, inputs, place) };
     const error = rounding(step, size, seen.shape);
     const [value, low, high] = [x, x - error, x + error].map((at) => step.f(at));
-    return { ...seen, activation: value, tolerance: Math.max(Math.abs(low - value), Math.abs(high - value)) + rounding(step, Math.abs(value)) };
+    const smooth = Number(!["linear", "relu"].includes(step.function.name));
+    return { ...seen, activation: value, tolerance: Math.max(Math.abs(low - value), Math.abs(high - value)) + rounding(step, Math.abs(value) + smooth) };
   }
 
   function weights(step, { patch, padded }, channel) {
@@ -434,12 +464,209 @@ function engine() {
   }
 
   function sentence(e) {
-    const short = (x) => String(Number(x.toPrecision(4)));
-    const said = [`${e.layer}, ${e.channel === null ? `unit ${e.unit[0]}` : `(${e.unit.join(", ")}) of channel ${e.channel}`}:`];
+    const said = [`${named(e)}:`];
     if (e.products) said.push(`${e.products.length} products sum to ${short(e.sum)};`);
     if (e.winner) said.push(`the largest of ${e.padded.filter((p) => !p).length} values;`);
     if (e.bias !== null) said.push(`${short(e.sum)} + bias ${short(e.bias)} = ${short(e.pre_activation)};`);
     return [...said, e.function === "linear" ? "" : `${e.function} gives`, short(e.activation)].filter(Boolean).join(" ");
+  }
+
+  // ---- backward: by how much the target changes with every number before it ----
+  // A target is { of: "score" or "loss", index }: what the last layer has for this class before its softmax or sigmoid,
+  // or the cross-entropy if this class were right.
+
+  const squashes = (step) => ["softmax", "sigmoid"].includes(step.function.call);
+  const lastOf = (network) => [...network.values()].at(-1);
+
+  /** { name: { output, sum } }: the gradient by what a layer gives, and by what its function got; the same without one. */
+  function backward(network, values, target) {
+    const found = {};
+    for (const step of network.values()) found[step.name] = { output: new Float32Array(product(step.shape)) };
+    seed(lastOf(network), values, target, found);
+    for (const step of [...network.values()].reverse()) {
+      const [own, y] = [found[step.name], values[step.name]];
+      own.sum ??= straightened(step, own.output, y, received(step, values));
+      step.sources.forEach((name, number) => PULLS[step.rule](step, own.sum, found[name].output, number, values[name], y));
+    }
+    return found;
+  }
+
+  function seed(last, values, { of, index }, found) {
+    const [own, y] = [found[last.name].output, values[last.name]];
+    if (squashes(last)) found[last.name].sum = own;
+    if (of === "score") { own[index] = 1; return; }
+    own.set(y); // p, and at the right one p - 1 without the rounding of a p near 1
+    if (index < y.length) own[index] = last.slope ? -sigmoid(-received(last, values)[index]) : -y.reduce((sum, p, k) => sum + (k === index ? 0 : p), 0);
+  }
+
+  const received = (step, values) => (step.rule === "bend" ? values[step.sources[0]] : step.kept); // by its function
+
+  /** The gradient by what a layer's function got, from that by what it gave, y. */
+  function straightened(step, gradient, y, x) {
+    const { slope, shape: [, , channels] } = step;
+    if (step.rule === "pass" || slope === SLOPES.linear) return gradient;
+    const out = new Float32Array(y.length);
+    if (slope) for (let i = 0; i < out.length; i++) out[i] = gradient[i] * slope(y[i], x?.[i]);
+    else for (let start = 0; start < out.length; start += channels) {
+      let mean = 0;
+      for (let k = start; k < start + channels; k++) mean += gradient[k] * y[k];
+      for (let k = start; k < start + channels; k++) out[k] = y[k] * (gradient[k] - mean);
+    }
+    return out;
+  }
+
+  function collect(into, d) {
+    for (let i = 0; i < d.length; i++) into[i] += d[i];
+  }
+
+  const PULLS = { // d: what arrives at the sums of a layer; into: where what it sends to this source is added up
+    pass: (step, d, into, number) => STRETCHES[step.sees](step, number, (to, from, count) => { for (let k = 0; k < count; k++) into[from + k] += d[to + k]; }),
+    bend: (step, d, into) => collect(into, d),
+    total: (step, d, into) => collect(into, d),
+    max: route,
+    sum: (step, d, into) => (!step.kernel ? spread(step, d, into) : step.filterShape[2] === 1 ? aloneBack(step, d, into) : mixedBack(step, d, into)),
+  };
+
+  /** To the winner of each window, the first of equals; a global pool's share it, as in TensorFlow. */
+  function route(step, d, into, number, x, y) {
+    const [channels, ties, sent] = [step.shape[2], new Uint32Array(d.length), new Uint8Array(d.length)];
+    if (step.ties) eachTap(step, (to, from) => { for (let k = 0; k < channels; k++) if (step.round(x[from + k]) === y[to + k]) ties[to + k]++; });
+    eachTap(step, (to, from) => {
+      for (let k = 0; k < channels; k++) {
+        if (sent[to + k] || step.round(x[from + k]) !== y[to + k]) continue;
+        into[from + k] += step.ties ? d[to + k] / ties[to + k] : d[to + k];
+        sent[to + k] = step.ties ? 0 : 1;
+      }
+    });
+  }
+
+  function spread(step, d, into) {
+    const [channels, some] = [step.shape[2], shared(step, d.slice())];
+    eachTap(step, (to, from) => { for (let k = 0; k < channels; k++) into[from + k] += some[to + k]; });
+  }
+
+  function aloneBack(step, d, into) {
+    const [kernel, filters, channels] = [rounded(step), step.shape[2], step.before[0][2]];
+    eachTap(step, (to, from, tap) => { for (let k = 0; k < filters; k++) into[from + Math.floor((k * channels) / filters)] += d[to + k] * kernel[tap * filters + k]; });
+  }
+
+  /** Cell by cell of the window: each channel of a pixel gets the sum, over the filters, of what arrived times the weight. */
+  function mixedBack(step, d, into) {
+    const [filters, depth, taps] = [step.shape[2], step.filterShape[2], step.filterShape[0] * step.filterShape[1]];
+    const own = filters / step.groups;
+    const kernel = rounded(step);
+    step.packedBack ??= range(taps).map((tap) => range(step.groups).map((group) =>
+      inFours(depth, own, (i, k) => kernel[(tap * depth + i) * filters + group * own + k])));
+    const pixels = step.packedBack.map(() => []); // where it arrived, where it goes
+    eachTap(step, (to, from, tap) => { if (!isBlank(d, to, filters)) pixels[tap].push(to, from); });
+    const [arrived, sums] = [Float64Array.from(d), new Float64Array(8)];
+    pixels.forEach((some, tap) => step.packedBack[tap].forEach((weights, group) => {
+      for (let n = 0; n < some.length; n += 4) {
+        const two = n + 2 < some.length;
+        const [at, next] = [some[n] + group * own, (two ? some[n + 2] : some[n]) + group * own];
+        for (let i = 0; i < depth; i += 4) {
+          twoByFour(arrived, at, next, weights, i * own, own, sums);
+          const count = Math.min(4, depth - i);
+          for (let k = 0; k < count; k++) into[some[n + 1] + group * depth + i + k] += sums[k];
+          if (two) for (let k = 0; k < count; k++) into[some[n + 3] + group * depth + i + k] += sums[4 + k];
+        }
+      }
+    }));
+  }
+
+  /** Behind a closed ReLU, or a window that was not won. */
+  function isBlank(d, first, count) {
+    for (let k = first; k < first + count; k++) if (d[k] !== 0) return false;
+    return true;
+  }
+
+  /** Where the gradient of a unit comes from: what each layer that reads it sends back, product by product. */
+  function blame(network, values, gradients, target, layer, unit = null, channel = null) {
+    const step = network.get(layer);
+    const last = lastOf(network);
+    const place = unit === null ? mostActive(step, gradients[layer].output.map(Math.abs)) : step.vector ? [0, 0, unit[0]] : [...unit, channel];
+    const index = indexOf(place, step.shape);
+    const readers = [...network.values()].flatMap((later) => later.sources.flatMap((name, number) => (name === layer ? [{ later, number }] : [])));
+    const parts = readers.map(({ later, number }) => part(network, values, gradients, step, place, later, number));
+    const output = gradients[layer].output[index];
+    const own = step === last ? { y: values[layer][index], squashed: squashes(step) } : null;
+    const sum = own ? output : parts.reduce((total, { sum }) => total + sum, 0);
+    const sizes = parts.reduce((total, { products }) => total + products.reduce((all, x) => all + Math.abs(x), 0), 0);
+    const found = { layer, parts, own, right: index === target.index, output, sum, tolerance: 1e-5 * sizes + 2 ** -126, gate: own?.squashed ? null : gateOf(network, step, values, gradients, place),
+      unit: step.vector ? [place[2]] : place.slice(0, 2), channel: step.vector ? null : place[2] };
+    return { ...found, text: told(found, target) };
+  }
+
+  /** The function behind a sum: its slope, and what passes it; softmax has no slope of its own. */
+  function gateOf(network, step, values, gradients, place) {
+    if (["pass", "bend"].includes(step.rule) || step.function.call === "linear") return null;
+    const index = indexOf(place, step.shape);
+    const found = { function: step.function.name, passed: gradients[step.name].sum[index], slope: null };
+    if (!step.slope) return found;
+    const x = numbers(network, { ...step, shows: "" }, step.sources.map((name) => values[name]), place).pre_activation;
+    return { ...found, pre_activation: x, slope: step.slope(values[step.name][index], x) };
+  }
+
+  /** What one layer sends back to a unit: what arrived at its own numbers that saw the unit, and by which weight each saw it. */
+  function part(network, values, gradients, step, place, later, number) {
+    const seeded = later.rule === "bend" && later === lastOf(network) && squashes(later); // the target stands before it
+    const { cells, channels, shape } = seeded ? alongside(place) : readersOf(step, place, later, number);
+    const bends = later.rule === "bend" && !seeded;
+    const d = gradients[later.name][bends ? "output" : "sum"];
+    const weigh = weightOf(later, step, values, place, bends);
+    const places = cells.flatMap(({ at, tap }) => range(shape[2]).map((i) => [...at, channels[0] + i, tap]));
+    const patch = Float64Array.from(places, (at) => d[indexOf(at, later.shape)]);
+    const kernel = Float64Array.from(places, weigh);
+    const products = patch.map((value, i) => value * kernel[i]);
+    const along = (axis) => (cells.length ? [cells[0].at[axis], cells.at(-1).at[axis] + 1] : [0, 0]);
+    const order = range(products.length).sort((a, b) => Math.abs(products[b]) - Math.abs(products[a]) || a - b).slice(0, 10);
+    return { layer: later.name, rule: seeded ? "seeded" : later.rule, shows: later.shows, function: later.function.name, filters: Boolean(later.kernel), patch, kernel, products, shape,
+      sum: products.reduce((total, x) => total + x, 0), won: kernel.reduce((won, weight) => won + Number(weight > 0), 0), padded: cells.map(() => false), window: [along(0), along(1), channels],
+      top: order.map((i) => [places[i].slice(0, 3), patch[i], kernel[i], products[i]]) };
+  }
+
+  const alongside = ([row, col, channel]) => ({ cells: [{ at: [row, col], tap: 0 }], channels: [channel, channel + 1], shape: [1, 1, 1] });
+
+  /** The places of a layer whose windows hold this unit, which cell of the window it is for each, and the channels that see it. */
+  function readersOf(step, place, later, number) {
+    const [row, col, channel] = place;
+    if (later.sees === "reshaped") return alongside(placeOf(indexOf(place, step.shape), later.shape));
+    if (later.sees === "stacked") return alongside([row, col, startOf(later, number) + channel]);
+    const along = (axis, at) => met(later)[axis].flatMap((cells, place) => cells.filter(([, i]) => i === at).map(([k]) => [k, place]));
+    const [down, across] = [along(0, row), along(1, col)];
+    const cells = down.flatMap(([i, r]) => across.map(([j, c]) => ({ at: [r, c], tap: i * later.axes[1].kernel + j })));
+    const [width, own] = later.f || later.rule !== "bend" ? [step.shape[2] / later.groups, later.shape[2] / later.groups] : [step.shape[2], later.shape[2]]; // softmax: all see all
+    const first = Math.floor(channel / width) * own;
+    return { cells, channels: [first, first + own], shape: [down.length, across.length, own] };
+  }
+
+  /** By which weight a unit counted at [row, column, channel] of a layer that reads it, as this cell of its window. */
+  function weightOf(later, step, values, [row, col, channel], bends) {
+    const [x, y] = [values[step.name], values[later.name]];
+    if (later.rule === "max") {
+      return ([r, c, k]) => {
+        const cells = met(later)[0][r].flatMap(([, i]) => met(later)[1][c].map(([, j]) => [i, j]));
+        const best = cells.filter(([i, j]) => later.round(x[indexOf([i, j, k], step.shape)]) === y[indexOf([r, c, k], later.shape)]);
+        const [winners, share] = later.ties ? [best, 1 / best.length] : [best.slice(0, 1), 1];
+        return winners.some(([i, j]) => i === row && j === col) ? share : 0;
+      };
+    }
+    if (later.rule === "sum" && !later.kernel) return ([r, c]) => 1 / (met(later)[0][r].length * met(later)[1][c].length);
+    if (later.rule === "sum") {
+      const [kernel, depth] = [rounded(later), later.filterShape[2]];
+      return ([, , k, tap]) => kernel[(tap * depth + (channel % depth)) * later.shape[2] + k];
+    }
+    if (!bends) return () => 1;
+    const i = indexOf([row, col, channel], step.shape);
+    return later.slope ? () => later.slope(y[i], x[i]) : ([r, c, k]) => y[indexOf([r, c, k], later.shape)] * (Number(k === channel) - y[i]);
+  }
+
+  const short = (x) => String(Number(x.toPrecision(4)));
+  const named = ({ layer, unit, channel }) => `${layer}, ${channel === null ? `unit ${unit[0]}` : `(${unit.join(", ")}) of channel ${channel}`}`;
+
+  function told(found, { of, index }) {
+    const from = found.parts.map(({ layer, products, sum }) => `${products.length} ${products.length === 1 ? "product" : "products"} from ${layer} sum to ${short(sum)};`);
+    return [`${named(found)}:`, ...from, `gradient of the ${of} of ${index} is ${short(found.output)}`].join(" ");
   }
 
   // ---- for a worker, or the page in its place ----
@@ -457,15 +684,16 @@ function engine() {
     return wrong;
   }
 
-  /** Answers one question after the other: the network first, then images. */
+  /** Answers one question after the other: the network first, then images, and what to send back through it. */
   function server() {
-    let network, numbers;
-    return ({ layers, arrays, image, probe }) => {
+    let network, numbers, values;
+    return ({ layers, arrays, image, probe, target }) => {
       if (layers) [network, numbers] = [open(layers, arrays), arrays];
       const wrong = probe && disagreements(network, numbers, probe);
-      if (!layers) return { wrong, values: image && forward(network, image) };
+      if (image) values = forward(network, image);
+      if (!layers) return { wrong, values: image && values, target, gradients: target && values && backward(network, values, target) };
     };
   }
 
-  return { open, forward, explain, server };
+  return { open, forward, explain, backward, blame, server };
 }

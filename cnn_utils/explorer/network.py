@@ -52,17 +52,22 @@ def describe(model, steps, shown):
 
 def _layer(step, arrays):
     """What the page must know of a layer: what it computes, its record's words, where its maps stand."""
-    kernel, addends, terms = step.kind.weights(step.layer) if step.kind.weights else (None, (), {})
+    kernel, addends, terms = step.kind.weights(step) if step.kind.weights else (None, (), {})
     if kernel is not None:
         kernel = np.asarray(kernel, np.float32)
         kernel = arrays.place(kernel.reshape((1,) * (4 - kernel.ndim) + kernel.shape))
     layer = {name: getattr(step, name) for name in ("name", "sources", "shape", "vector")}
     layer |= {word: getattr(step.kind, word) for word in _WORDS} | {"sees": step.kind.sees.__name__}
-    layer |= {"axes": [axis._asdict() for axis in step.axes], "groups": _groups(step), "kernel": kernel}
+    layer |= {
+        "axes": [axis._replace(stride=float(axis.stride))._asdict() for axis in step.axes],
+        "groups": _groups(step),
+        "kernel": kernel,
+    }
     layer |= {"addends": [arrays.place(addend) for addend in addends], "function": _function(step, arrays)}
     layer |= {"terms": {name: arrays.place(values) for name, values in terms.items()}}
     shares = step.function.name in ("softmax", "sigmoid") and step.vector
     layer |= {"precision": step.layer.compute_dtype, "shares": shares}
+    layer["ties"] = hasattr(step.layer, "keepdims")  # a global pool's winners share what comes back
     return layer | {"caption": _caption(step), "layout": layout(step)}
 
 
@@ -113,8 +118,19 @@ def _table(step, arrays):
             f"that are straight lines below -{_REACH} and above {_REACH}; `inspection.explain` explains any"
         )
     if key not in arrays.known:
-        arrays.known[key] = arrays.place(values)
-    return {"options": [float(slope) for slope in slopes], "table": arrays.known[key] | {"reach": _REACH}}
+        arrays.known[key] = {"table": arrays.place(values), "slopes": arrays.place(_slopes(f.call, at))}
+        arrays.known[key]["table"]["reach"] = _REACH
+    return {"options": [float(slope) for slope in slopes]} | arrays.known[key]
+
+
+def _slopes(call, at):
+    from cnn_utils import tf
+
+    x = tf.constant(at.reshape(-1, 1, 1, 1), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = call(x)
+    return np.ravel(tape.gradient(y, x, unconnected_gradients="zero"))
 
 
 def _caption(step):

@@ -13,18 +13,10 @@ def draw(steps, values, e, classes):
 
     from cnn_utils import plots
 
-    pictures = {name: _mosaic(step, values[name]) for name, step in steps.items()}
-    widths = [max(picture.shape[1] / picture.shape[0], 0.3) for picture, _ in pictures.values()]
     with plots.style():
         figure = plt.figure(figsize=(11, 4.6))
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.1, 1))
-        every = top.subplots(1, len(steps), width_ratios=widths, squeeze=False)[0]
-        for axes, (name, (picture, corner)) in zip(every, pictures.items(), strict=True):
-            axes.imshow(picture, cmap=_shades(), vmin=-1, vmax=1, interpolation="nearest")
-            title = name if steps[name].sources else "input"
-            axes.set_title(f"{title}\n" + "×".join(str(n) for n in values[name].shape), fontsize=8.5)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set(visible=True, color="#8a8a8a", lw=0.6)
+        for axes, name, corner in _draw_maps(top, steps, values, _shades()):
             if values[name].shape == (len(classes),) and len(classes) <= 16:
                 axes.set_yticks(range(len(classes)), classes, fontsize=7.5)
                 axes.tick_params(length=0, pad=2)
@@ -36,6 +28,37 @@ def draw(steps, values, e, classes):
             _draw_bars(bottom.subplots(), e, classes, plots.COLORS)
     plt.close(figure)  # shown by whoever asked for it, once
     return figure
+
+
+def draw_gradients(steps, gradients, title):
+    """Every layer's gradients as maps, each layer on a scale of its own: its largest is named."""
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LinearSegmentedColormap
+
+    from cnn_utils import plots
+
+    shades = LinearSegmentedColormap.from_list("slopes", ["#4D4D4D", "white", plots.COLORS["gradient"]])
+    with plots.style():
+        figure = plt.figure(figsize=(11, 2.9))
+        figure.suptitle(title, fontsize=11)
+        for axes, name, _ in _draw_maps(figure, steps, gradients, shades.with_extremes(bad="#e8e8e8")):
+            axes.set_xlabel(f"±{np.abs(gradients[name]).max():.2g}", fontsize=8.5)
+    plt.close(figure)
+    return figure
+
+
+def _draw_maps(figure, steps, values, shades):
+    """One picture of each layer; return (axes, name, where each map starts) of each."""
+    pictures = {name: _mosaic(step, values[name]) for name, step in steps.items()}
+    widths = [max(picture.shape[1] / picture.shape[0], 0.3) for picture, _ in pictures.values()]
+    every = figure.subplots(1, len(steps), width_ratios=widths, squeeze=False)[0]
+    for axes, (name, (picture, _)) in zip(every, pictures.items(), strict=True):
+        axes.imshow(picture, cmap=shades, vmin=-1, vmax=1, interpolation="nearest")
+        title = name if steps[name].sources else "input"
+        axes.set_title(f"{title}\n" + "×".join(str(n) for n in values[name].shape), fontsize=8.5)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(visible=True, color="#8a8a8a", lw=0.6)
+    return [(axes, name, corner) for axes, (name, (_, corner)) in zip(every, pictures.items(), strict=True)]
 
 
 def _mosaic(step, values):

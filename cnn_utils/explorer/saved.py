@@ -24,7 +24,9 @@ def write(path, explorer, title):
     """
     packed = {name: _packed(getattr(explorer, name)) for name in ("_images", "_image")}
     packed |= {"_network": explorer._network | {"arrays": _packed(explorer._network["arrays"])}}
-    state = json.dumps(packed | {"_selected": explorer._selected}).replace("<", "\\u003c")
+    state = json.dumps(packed | {"_selected": explorer._selected, "_target": explorer._target}).replace(
+        "<", "\\u003c"
+    )
     parts = {"title": html.escape(title), "css": explorer._css, "script": explorer._esm, "state": state}
     data = re.sub("@(title|css|script|state)@", lambda mark: parts[mark[1]], _PAGE).encode()
     if len(data) > LARGEST:

@@ -117,7 +117,7 @@ def activations(model, image) -> dict[str, np.ndarray]:
 
 
 def as_images(image, step):
-    """One image or a batch of them as (images, *shape of the input), float32; `step` is the model's first."""
+    """One image or a batch of them as ``(images, *shape of the input)``, float32; `step` is the model's first."""
     image, shape = np.asarray(image), step.keras_shape
     if image.dtype.kind not in "biufV" or not np.isfinite(image.astype(float)).all():
         raise ValueError(f"image ({image.dtype}) holds values that are no finite numbers: each pixel is one")
@@ -219,13 +219,14 @@ def _numbers(steps, step, inputs, place):
         return numbers | _softmax(steps, step, inputs, place)
     error = _rounding(step, size, patch.shape)
     value, low, high = step.function(x, x - error, x + error).tolist()
-    tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value))
+    smooth = step.function.name not in ("linear", "relu")  # as exp(x) - 1, made of numbers near one
+    tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value) + smooth)
     return numbers | {"activation": value, "tolerance": tolerance}
 
 
 def _weights(step, padded, channel):
     """Kernel (rows, columns, channels), addends of the bias and terms of one filter."""
-    kernel, addends, terms = step.kind.weights(step.layer)
+    kernel, addends, terms = step.kind.weights(step)
     mean = np.where(padded, 0.0, 1 / (~padded).sum())  # TensorFlow divides by the cells inside the map
     kernel = mean if kernel is None else np.asarray(kernel[..., channel], float)
     terms = {name: float(values[channel]) for name, values in terms.items()}

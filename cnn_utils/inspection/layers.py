@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ class Kind:
     axes: Callable = lambda layer, shape: (Axis(), Axis())  # of the window over a map of this shape
     sees: Callable = grouped  # (step, box, source) -> Box in that source
     mixes: bool = False  # a unit sees all channels of its group, not only its own
-    # layer -> kernel (rows, columns, channels of a group, filters), addends of the bias and terms, for each filter;
+    # step -> kernel (rows, columns, channels of a group, filters), addends of the bias and terms, for each filter;
     # without a kernel, each value that is not padding counts the same
     weights: Callable | None = None
 
@@ -57,18 +58,34 @@ def _border(layer, shape):
     return tuple(Axis(before=amounts[0]) for amounts in layer.padding)
 
 
-def _filter(layer):
-    kernel = layer.kernel
+def _repeated(layer, shape):
+    return tuple(Axis(stride=Fraction(1, times)) for times in layer.size)
+
+
+def _filter(step):
+    layer, kernel = step.layer, step.layer.kernel
     if hasattr(layer, "depth_multiplier"):  # (rows, columns, channels, filters of each): a group a channel
         kernel = np.reshape(kernel, (*kernel.shape[:2], 1, -1))
     return kernel, (layer.bias,) if layer.use_bias else (), {}
 
 
-def _mean(layer):
+def _separable(step):
+    layer, depthwise = step.layer, step.layer.depthwise_kernel  # (rows, columns, channels, filters of each)
+    pointwise = np.reshape(layer.pointwise_kernel, (*depthwise.shape[2:], -1))
+    return np.einsum("hwcm,cmf->hwcf", depthwise, pointwise), (layer.bias,) if layer.use_bias else (), {}
+
+
+def _mean(step):
     return None, (), {}
 
 
-def _normalisation(layer):
+def _rescaling(step):
+    scale, offset = (np.resize(part, step.shape[2]) for part in (step.layer.scale, step.layer.offset))
+    return scale[None, None, None], (offset,), {"scale": scale, "offset": offset}
+
+
+def _normalisation(step):
+    layer = step.layer
     mean, variance = np.asarray(layer.moving_mean, float), np.asarray(layer.moving_variance, float)
     gamma = np.asarray(layer.gamma, float) if layer.scale else np.ones_like(mean)
     beta = np.asarray(layer.beta, float) if layer.center else np.zeros_like(mean)
@@ -78,17 +95,20 @@ def _normalisation(layer):
 
 
 _CONV = Kind("conv", "sum of {count} products", "sum", "products", axes=_sliding, mixes=True, weights=_filter)
+_AT_ONCE = "sum of {count} products with both its kernels at once"
 _MAX = Kind("max_pool", "the largest of {visible} values, from row {row}, column {col}", "max", "window")
 _AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "window", weights=_mean)
 _ACTIVATION = Kind("activation", "{function} of", "bend")
 _RESHAPE = Kind("reshape", "the value at its place in {source}, in reading order", sees=reshaped)
 _NORMALISED = "{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)"
+_SCALED = "{scale} × {x} + {offset}"
 _BATCH_NORM = Kind("batch_norm", "scaled", "sum", "", _NORMALISED, "shift", weights=_normalisation)
 
 KINDS = {
     "InputLayer": Kind("input", "the pixel's own value"),
     "Conv2D": _CONV,
     "DepthwiseConv2D": replace(_CONV, name="depthwise", mixes=False),
+    "SeparableConv2D": replace(_CONV, name="separable", says=_AT_ONCE, weights=_separable),
     "Dense": replace(_CONV, name="dense", shows="contributions", axes=Kind.axes),
     "MaxPooling2D": replace(_MAX, axes=_sliding),
     "GlobalMaxPooling2D": replace(_MAX, axes=_whole_map),
@@ -99,6 +119,8 @@ KINDS = {
     "LeakyReLU": _ACTIVATION,
     "Softmax": replace(_ACTIVATION, says="softmax of the score"),
     "BatchNormalization": _BATCH_NORM,
+    "Rescaling": Kind("rescaling", "scaled", "sum", "", _SCALED, "offset", weights=_rescaling),
+    "UpSampling2D": Kind("upsampling", "passed on unchanged, to each of its copies", axes=_repeated),
     "Dropout": Kind("dropout", "passed on unchanged: dropout only acts in training"),
     "Flatten": replace(_RESHAPE, name="flatten"),
     "Reshape": _RESHAPE,
@@ -161,6 +183,12 @@ class Step(NamedTuple):
     def vector(self) -> bool:
         return len(self.keras_shape) == 1
 
+    def output(self, values):
+        """What the layer itself makes of the values of all steps before it, by their names."""
+        given = [values[name] for name in self.sources]
+        several = self.kind.rule == "total" or self.kind.sees is stacked
+        return self.layer(given if several else given[0], training=False)
+
 
 _networks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
@@ -179,66 +207,78 @@ def read(model):
             "it must be a Sequential or Functional model with one of each, and built (give it an Input)"
         )
     # every attribute of every layer: an activation replaced, LoRA or quantisation changes one of them
-    owners = [part for layer in model.layers for part in (layer, getattr(layer, "activation", None))]
+    owners = [part for layer in _flat(model)[1:] for part in (layer, getattr(layer, "activation", None))]
     state = [value for owner in owners for value in getattr(owner, "__dict__", {}).values()]
     state += [outputs[0], *owners]
     steps, run, known = _networks.get(model, ({}, None, []))
     if list(map(id, state)) == list(map(id, known)):
         return steps, run
-    steps, tensors = {}, {}
-    last = steps[_walk(outputs[0], steps, tensors)]
+    steps = {}
+    last = steps[_walk(outputs[0], steps, [])]
     logits = last.kind.rule in ("sum", "bend") and last.function.name == "linear"
-    added = []  # not called on the model's own tensors: these would keep the call
     if logits and last.vector and last.shape[2] > 1 and "softmax" not in steps:
         layer = keras.layers.Softmax(name="softmax", dtype="float32")
         seen = {"sources": (last.name,), "before": (last.shape,), "axes": (Axis(), Axis())}
         own = {"name": "softmax", "kind": kind_of(layer), "layer": layer, "function": function_of(layer)}
-        steps["softmax"], added = last._replace(**own, **seen), [layer]
-    network = keras.Model(inputs, list(tensors.values()))
+        steps["softmax"] = last._replace(**own, **seen)
 
     @tf.function(input_signature=[tf.TensorSpec((1, *inputs[0].shape[1:]), tf.float32)])
     def run(image):
-        values = network(image, training=False)
-        values += [layer(values[-1]) for layer in added]
-        return [tf.cast(value, tf.float32) for value in values]
+        values = {}  # the layers themselves are called, not the model: those of a model in it are seen, too
+        for step in steps.values():
+            values[step.name] = step.output(values) if step.sources else image
+        return [tf.cast(value, tf.float32) for value in values.values()]
 
     _networks[model] = steps, run, state
     return steps, run
 
 
-def _walk(tensor, steps, tensors):
-    """Add the step that made `tensor`, after all steps before it; return its name."""
-    for name, known in tensors.items():
+def _flat(layer):
+    """A layer or model, its layers and theirs."""
+    return [layer, *(part for inner in getattr(layer, "layers", ()) for part in _flat(inner))]
+
+
+def _walk(tensor, steps, tensors, inside=""):
+    """Add the step that made `tensor`, after all before it; return its name. `tensors` are pairs: (known, name)."""
+    for known, name in tensors:
         if known is tensor:
             return name
     layer, call, _ = tensor._keras_history
     node = layer._inbound_nodes[call]
-    sources = [steps[_walk(source, steps, tensors)] for source in node.input_tensors]
+    sources = [steps[_walk(source, steps, tensors, inside)] for source in node.input_tensors]
     calls = sum(step.layer is layer for step in steps.values())
-    name = f"{layer.name} ({calls + 1})" if calls else layer.name
+    name = inside + (f"{layer.name} ({calls + 1})" if calls else layer.name)
+    nested = (
+        type(layer).__module__.startswith("keras.src.models") and len(layer.inputs) == len(layer.outputs) == 1
+    )
     kind, shape = kind_of(layer), tuple(tensor.shape[1:])
-    why = _refusal(layer, kind, shape, sources, node)
-    if why:
+    if why := _refusal(layer, kind, shape, sources, node, nested):
         raise ValueError(f"layer {name!r} {why}")
-    full = {1: (1, 1, *shape), 2: (*shape, 1), 3: shape}[len(shape)]
-    names, before = tuple(s.name for s in sources), tuple(s.shape for s in sources)
-    axes = kind.axes(layer, before[0] if before else full)
-    steps[name] = Step(name, kind, layer, names, before, full, shape, axes, function_of(layer))
-    tensors[name] = tensor
+    if nested:
+        name = _walk(layer.outputs[0], steps, [(layer.inputs[0], sources[0].name)], f"{name}/")
+    else:
+        full = {1: (1, 1, *shape), 2: (*shape, 1), 3: shape}[len(shape)]
+        names, before = tuple(s.name for s in sources), tuple(s.shape for s in sources)
+        axes = kind.axes(layer, before[0] if before else full)
+        steps[name] = Step(name, kind, layer, names, before, full, shape, axes, function_of(layer))
+    tensors.append((tensor, name))
     return name
 
 
-def _refusal(layer, kind, shape, sources, node):
-    """Why the arithmetic of one call is not known here; None if it is."""
+def _refusal(layer, kind, shape, sources, node, nested):
+    """Why the arithmetic of one call is not known here; None if it is. A model's layers are asked one by one."""
+    options = [f"{k}={v!r}" for k, v in node.arguments.kwargs.items() if v is not None and v is not False]
+    if options:
+        return f"is called with {', '.join(options)}: only a call with its input alone is explained"
+    if nested:
+        return None
     if kind is None:
         known = ", ".join(name for name in KINDS if name != "InputLayer")
         return f"is a {type(layer).__name__}, which has no explanation here: only {known}"
     if not 1 <= len(shape) <= 3 or None in shape:
         return f"gives {shape}: it must be (rows, columns, channels) or (units,), fixed"
-    options = [f"{k}={v!r}" for k, v in node.arguments.kwargs.items() if v is not None and v is not False]
-    if options:
-        return f"is called with {', '.join(options)}: only a call with its input alone is explained"
     allowed = {"axis": (-1, len(shape)), "data_format": ("channels_last",), "quantization_mode": (None,)}
+    allowed |= {"interpolation": ("nearest",)}
     for option, values in allowed.items():
         value = getattr(layer, option, values[0])
         if value not in values:

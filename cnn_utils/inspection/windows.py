@@ -16,7 +16,7 @@ class Box(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """One axis of a window: output i sees before-padded inputs i·stride + (0 … kernel-1)·dilation."""
+    """One axis of a window: output i sees before-padded inputs ⌊i·stride⌋ + (0 … kernel-1)·dilation."""
 
     kernel: int = 1
     stride: int = 1
@@ -75,8 +75,8 @@ def origin(steps, step, place):
 def grouped(step, box, source):
     """Through a window; of the channels, those of the same group. Without mixing, each is its own group."""
     rows, cols = (
-        (first * a.stride - a.before, (last - 1) * a.stride - a.before + (a.kernel - 1) * a.dilation + 1)
-        for (first, last), a in zip(box[:2], step.axes, strict=True)
+        (int(i * a.stride) - a.before, int((j - 1) * a.stride) - a.before + (a.kernel - 1) * a.dilation + 1)
+        for (i, j), a in zip(box[:2], step.axes, strict=True)
     )
     channels, (first, last) = step.before[source][2], box.channels
     groups = getattr(step.layer, "groups", 1) if step.kind.mixes else channels

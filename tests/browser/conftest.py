@@ -15,7 +15,10 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nbformat
 import pytest
+
+from tools import notebooks
 
 TOKEN = "test"
 HOW = "no Chromium; `apt-get install chromium`, or `.venv/bin/playwright install chromium`"
@@ -83,6 +86,20 @@ class Lab:
         )
         page.wait_for_function("window.done", timeout=timeout * 1000)
         return page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")["cells"]
+
+    def run_notebook(self, page, path):
+        """Run one of the course's notebooks from top to bottom as a reader does; nothing in it may be red."""
+        notebook = notebooks.read(path)
+        for cell in notebooks.code_cells(notebook):
+            cell.outputs, cell.execution_count = [], None
+        nbformat.write(notebook, self.folder / path.name)
+        self.open(page, path.name)
+        cells = [cell for cell in self.run_all(page) if cell["cell_type"] == "code"]
+        for cell in cells:
+            for output in cell["outputs"]:
+                red = output["output_type"] == "error" or output.get("name") == "stderr"
+                assert not red, f"{cell['source']}\n---\n{output.get('text') or output.get('evalue')}"
+        assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
 
     def write(self, name, *sources):
         """Write a notebook with these code cells; return its name."""

@@ -9,6 +9,7 @@ import pytest
 
 from cnn_utils import architectures, datasets, explorer, inspection, keras, models
 from cnn_utils.explorer import network
+from cnn_utils.explorer.gradients import has_shares, of_target
 from tests import networks
 from tests.browser.conftest import local_page
 from tests.test_inspection import as_unit, branches
@@ -16,9 +17,9 @@ from tests.test_inspection import as_unit, branches
 L = keras.layers
 ENGINE = (Path(explorer.__file__).parent / "engine.js").read_text("utf-8")
 GLUE = """
-const { open, forward, explain } = engine();
+const { open, forward, explain, backward, blame } = engine();
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
-let net, values;
+let net, values, target, gradients;
 function load(layers, arrays) { net = open(layers, new Float32Array(bytes(arrays))); }
 function run(image) {
   values = forward(net, new Float32Array(bytes(image)));
@@ -29,6 +30,14 @@ const plain = (key, value) => { // JSON has no infinity
   return typeof value === "number" ? String(value) : value;
 };
 function look(places) { return places.map((place) => JSON.parse(JSON.stringify(explain(net, values, ...place), plain))); }
+function back(asked) {
+  gradients = backward(net, values, (target = asked));
+  return Object.fromEntries(Object.entries(gradients).map(([name, { output }]) => [name, Array.from(output, String)]));
+}
+function sources(places) {
+  const found = places.map((place) => blame(net, values, gradients, target, ...place));
+  return found.map(({ output, sum, tolerance }) => [output, sum, tolerance].map(String));
+}
 """
 
 
@@ -97,7 +106,9 @@ NETWORKS |= {
 @pytest.fixture(scope="module")
 def differences():
     """By kind of layer: (activations compared, largest difference), and the same of explanations."""
-    found = {"activations": defaultdict(list), "explanations": defaultdict(list)}
+    found = {
+        name: defaultdict(list) for name in ("activations", "explanations", "gradients", "their sources")
+    }
     yield found
     for what, by_kind in found.items():
         print(f"\n{what} by kind of layer, largest relative difference:")
@@ -122,6 +133,31 @@ def test_the_page_computes_what_keras_computes_and_explains_it_as_inspection_doe
             here = inspection.explain(model, image, step.name, *as_unit(place), values=expected)
             worst = compare(page_says, here, np.abs(values).max())
             differences["explanations"][kind].append((1, worst))
+    for of in ("score", "loss") if has_shares(inspection.steps(model)[-1]) else ("score",):
+        compare_gradients(page, model, image, of, differences)
+
+
+def compare_gradients(page, model, image, of, differences):
+    """Every gradient on the page is that of GradientTape, and where it comes from adds up to it."""
+    rng, steps = np.random.default_rng(2), inspection.steps(model)
+    index = int(rng.integers(np.prod(steps[-1].shape)))
+    expected = of_target(model, image, of, index)
+    found = page.evaluate("target => back(target)", {"of": of, "index": index})
+    for step in steps:
+        slopes, kind = expected[step.name], type(step.layer).__name__
+        largest = max(np.abs(slopes).max(), 1e-6)
+        said = np.array(found[step.name], float).reshape(slopes.shape)
+        difference = np.abs(said - slopes).max() / largest
+        differences["gradients"][kind].append((slopes.size, difference))
+        assert difference < 1e-4, (step.name, kind, of)
+        places = [tuple(int(rng.integers(n)) for n in slopes.shape) for _ in range(3)]
+        places.append(np.unravel_index(np.abs(slopes).argmax(), slopes.shape))
+        asked = [[step.name, *json_unit(tuple(map(int, place)))] for place in places]
+        for place, parts in zip(places, page.evaluate("places => sources(places)", asked), strict=True):
+            output, total, tolerance = map(float, parts)
+            assert abs(total - output) <= tolerance, (step.name, kind, of)
+            differences["their sources"][kind].append((1, abs(total - slopes[place]) / largest))
+            assert differences["their sources"][kind][-1][1] < 1e-4, (step.name, kind, of)
 
 
 def json_unit(place):

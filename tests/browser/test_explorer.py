@@ -182,6 +182,22 @@ def test_a_picked_image_is_shown_and_explained(explorer):
     assert page.locator(".bars .best").inner_text().startswith("abcdefghij"[best])
 
 
+def test_code_and_page_agree_on_what_is_sent_back(explorer):
+    page = explorer
+    in_kernel(page, "explorer.backward('d', 'loss')")
+    page.wait_for_selector(".panel output[data-field=gradient]")
+    point_at(page, "dense1", 0.5, 0.5)
+    (unit,) = in_kernel(page, "explorer.explain().unit")
+    expected = in_kernel(page, f"float(explorer.gradients()['dense1'][{unit}])")
+    assert shown(page, "gradient") == pytest.approx(expected, abs=1e-4)
+    page.get_by_role("button", name="f:").click()  # another class, on the page
+    settle(page)
+    assert in_kernel(page, "explorer._target") == {"of": "loss", "index": 5}
+    page.get_by_role("button", name="forward").click()
+    assert in_kernel(page, "explorer._target") == {}
+    assert page.locator(".panel output[data-field=gradient]").count() == 0
+
+
 def test_the_page_goes_on_while_the_kernel_is_busy_and_the_kernel_follows_when_it_is_free(explorer):
     page = explorer
     start_in_kernel(page, "import time; time.sleep(6)")

@@ -1,11 +1,10 @@
-"""Every notebook in JupyterLab, as a reader runs it; TensorBoard under a cell."""
+"""Notebooks in JupyterLab, as a reader runs them; TensorBoard under a cell."""
 
 import json
 import re
 import shutil
 import time
 
-import nbformat
 import pytest
 
 from tests.browser.conftest import fetch
@@ -29,26 +28,16 @@ MAGIC = """
 """
 
 
-@pytest.fixture(scope="module")
-def course(lab):
-    """The notebooks, without their outputs, in JupyterLab's folder; what they link to beside them."""
-    shutil.copytree(notebooks.FOLDER, lab.folder / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    for path in (lab.folder / "notebooks").glob("*.ipynb"):
-        notebook = notebooks.read(path)
-        for cell in notebooks.code_cells(notebook):
-            cell.outputs, cell.execution_count = [], None
-        nbformat.write(notebook, path)
+RUN = (
+    "00",
+    "02",
+)  # the front door and the sliders; test_tensorboard runs 01, 04 and 06, test_pages shows all
 
 
-@pytest.mark.parametrize("name", [path.name for path in notebooks.paths()])
-def test_a_notebook_runs_from_top_to_bottom_with_nothing_in_red(name, lab, course, page):
-    lab.open(page, f"notebooks/{name}")
-    cells = [cell for cell in lab.run_all(page) if cell["cell_type"] == "code"]
-    for cell in cells:
-        for output in cell["outputs"]:
-            red = output["output_type"] == "error" or output.get("name") == "stderr"
-            assert not red, f"{cell['source']}\n---\n{output.get('text') or output.get('evalue')}"
-    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+@pytest.mark.parametrize("name", [path.name for path in notebooks.paths() if path.name[:2] in RUN])
+def test_a_notebook_runs_from_top_to_bottom_with_nothing_in_red(name, lab, page):
+    shutil.copy(notebooks.README_PICTURE, lab.folder)
+    lab.run_notebook(page, notebooks.FOLDER / name)
 
 
 def test_tensorboard_under_a_cell_shows_the_graph_and_ends_with_the_kernel(lab, page):

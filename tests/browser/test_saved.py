@@ -9,6 +9,7 @@ import pytest
 
 from cnn_utils import datasets, inspection, keras, models
 from cnn_utils.explorer import LayerExplorer
+from tests import networks
 from tests.browser.test_explorer import drag, grid, point_at, settle, shown
 
 L = keras.layers
@@ -125,6 +126,65 @@ def test_it_is_drawn_on_with_keys_and_says_what_happens(opened, explorer):
     settle(opened)
     check_against_keras(opened, explorer)
     assert opened.locator(".speech").text_content().startswith("conv2, (")
+
+
+def test_gradients_are_followed_with_keys(opened, explorer):
+    opened.get_by_role("button", name="Image 5").click()
+    opened.get_by_role("button", name="backward").focus()
+    opened.keyboard.press("Enter")
+    settle(opened)
+    assert opened.get_by_role("button", name="backward").get_attribute("aria-pressed") == "true"
+    explorer.image = drawing(opened).reshape(28, 28, 1)
+    best = int(inspection.activations(explorer._model, explorer.image)["logits"].argmax())
+    assert f"Backward, gradients of the score of {best}. " in opened.locator(".speech").text_content()
+    opened.get_by_label("Gradients of what").select_option("loss")
+    opened.get_by_label("Which class").select_option("3")
+    settle(opened)
+    explorer.backward(3, "loss")
+    for layer in ("conv1", "dense1", "image"):
+        maps = opened.locator(f".network [data-layer={layer}] canvas")
+        maps.focus()
+        for key in ("Home", "ArrowLeft", "ArrowRight"):  # the largest gradient, away and back
+            opened.keyboard.press(key)
+        settle(opened)
+        slopes = explorer.gradients()[layer]
+        assert shown(opened, "gradient") == pytest.approx(slopes.flat[np.abs(slopes).argmax()], abs=1e-4)
+        assert "gradient of the loss of 3 is " in opened.locator(".speech").text_content()
+    drag(opened, (8, 6), (20, 6))  # drawn on, it sends back anew
+    explorer.image = drawing(opened).reshape(28, 28, 1)
+    place = tuple(map(int, re.findall(r"\d+", opened.locator(".panel h3").inner_text())[:3]))
+    assert shown(opened, "gradient") == pytest.approx(
+        explorer.gradients()["image"][place[1], place[2], place[0]], abs=1e-4
+    )
+    opened.get_by_role("button", name="forward").click()
+    assert shown(opened, "activation") == pytest.approx(
+        explorer.image[place[1], place[2], place[0]], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("build", networks.EVERY_KIND, ids=lambda build: build.__name__)
+def test_every_kind_of_layer_says_where_its_gradient_comes_from(browser, build, tmp_path):
+    model, errors = build(), []
+    explorer = LayerExplorer(model, np.random.default_rng(1).random(model.input_shape[1:]))
+    explorer.backward(0)
+    explorer.save(tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "page.html").as_uri())
+    page.locator(".panel output[data-field=gradient]").wait_for()
+    for name, slopes in explorer.gradients().items():
+        page.locator(f".network [data-layer='{name}'] canvas").focus()
+        page.keyboard.press("Home")
+        settle(page)
+        text = page.locator(".panel").inner_text()
+        assert text.startswith(f"{name} ·") and "\u2713 what the backward pass gives" in text, text
+        assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
+        largest = slopes.flat[np.abs(slopes).argmax()]
+        assert abs(shown(page, "gradient")) == pytest.approx(abs(largest), abs=6e-5, rel=1e-3), name
+        if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):  # to look at them
+            page.screenshot(path=f"{folder}/back_{model.name}_{name}.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth") and errors == []
+    page.close()
 
 
 def test_an_offered_image_is_picked(opened, explorer):

@@ -7,19 +7,16 @@ import re
 import struct
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from nbclient import NotebookClient
 
 from cnn_utils import graphs, keras, models, tf, training
-from tests.browser.conftest import fetch, running, wait_until
+from tests.browser.conftest import fetch, local_page, running, wait_until
 from tools import notebooks
-from tools.kernels import Kernel
 
 W_NODES = {
     "w1": [],
@@ -41,13 +38,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:html5lib")  # inside TensorBoard
 
 
 @pytest.fixture(scope="module")
-def runs(browser, tmp_path_factory):
-    """The folder of runs after the notebooks that write some."""
-    folder = tmp_path_factory.mktemp("runs")
-    writers = [path for path in notebooks.paths() if path.name[:2] in ("01", "04", "06")]
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(_run, writers, [folder] * len(writers)))
-    return folder
+def runs(browser, lab):
+    """The folder of runs after the notebooks that write some, each run in JupyterLab."""
+    for path in notebooks.paths():
+        if path.name[:2] in ("01", "04", "06"):
+            with local_page(browser) as page:
+                lab.run_notebook(page, path)
+    return lab.runs
 
 
 @pytest.fixture(scope="module")
@@ -241,18 +238,6 @@ def test_time_series_draws_the_curves_of_all_runs_in_one_card(remedies, page):
         place = words.index(f"{name}-seed-{seed}/validation".replace(" ", "-"))
         value = float(words[place + 2])  # behind the smoothed one
         assert value == pytest.approx(record["val_accuracy"][-1], abs=1e-3)
-
-
-def _run(path, runs):
-    """A notebook as a test runs it, up to where it shows TensorBoard, its logs in ``runs``."""
-    notebook = notebooks.read(path)
-    shown = [place for place, cell in enumerate(notebook.cells) if "show_tensorboard(" in cell.source]
-    del notebook.cells[shown[-1] + 1 :]
-    where = {"resources": {"metadata": {"path": str(notebooks.FOLDER)}}}
-    client = NotebookClient(
-        notebook, kernel_name="python3", kernel_manager_class=Kernel, timeout=300, **where
-    )
-    client.execute(env=os.environ | {"CNN_UTILS_RUNS": str(runs)})
 
 
 def _embed(x_test, y_test, model):
