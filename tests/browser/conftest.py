@@ -53,7 +53,7 @@ def local_page(browser):
     context.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda channel: asked.append(channel.url))
     yield page
-    page.evaluate("window.jupyterapp?.serviceManager.sessions.shutdownAll()")  # leave no kernel behind
+    page.evaluate("window.jupyterapp?.shell.currentWidget?.sessionContext?.shutdown()")  # its own kernel only
     context.close()
     local = {"127.0.0.1", None}  # None: data and blob addresses
     assert [url for url in asked if urlsplit(url).hostname not in local] == []
