@@ -25,6 +25,7 @@ NOTEBOOKS = {
     "8": "fashion_mnist",
     "9": "architectures",
     "10": "beyond_one_label",
+    "11": "scaling_out",
 }
 
 
