@@ -279,7 +279,8 @@ def main(names):
             failed += 1
             print(f"{path.name}: left as it was\n{error}", file=sys.stderr)
         else:
-            print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1e3:.0f} kB")
+            size = path.stat().st_size / 1e3
+            print(f"{path.name}: {time.perf_counter() - start:.0f} s, {size:.0f} kB", flush=True)
     copy_times_to_readme()
     return failed
 
