@@ -66,7 +66,9 @@ def _work(options):
         reason = f"{type(error).__name__}: {error}"
     except cnn_utils.tf.errors.OpError as error:
         gone = re.search("aborted by: (.*)", str(error))
-        reason = f"A worker is gone: {gone[1]}" if gone else f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
+        if gone:  # of a refused connection, the address alone
+            reason = f"A worker is gone: {gone[1].rpartition('UNKNOWN: ')[2]}"
     print(reason, flush=True)
     os._exit(1)  # TensorFlow's own way out would wait for the others
 
