@@ -161,7 +161,12 @@ CHECKERS = {
     ),
     "10.5": Function(
         right=mean_iou_of,
-        cases=[(MAP, OTHER, 4), (MAP, MAP, 6), (MAP % 3, OTHER, 5), (np.zeros((3, 3), int), np.ones((3, 3), int), 2)],
+        cases=[
+            (MAP, OTHER, 4),
+            (MAP, MAP, 6),
+            (MAP % 3, OTHER, 5),
+            (np.zeros((3, 3), int), np.ones((3, 3), int), 2),
+        ],
         mistakes={
             "that is the share of pixels that agree: one number for each label, then the mean.": (
                 lambda answers, labels, count: np.mean(answers == labels)

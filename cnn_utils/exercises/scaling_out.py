@@ -51,7 +51,7 @@ CHECKERS = {
         right=1_600_000,
         hints={
             800_000: "that is half of the way: the finished sums have to go round as well.",
-            2_000_000: "that is the limit for very many workers: the passes are fewer than two for each piece.",
+            2_000_000: "that is the limit for very many workers: count the passes of five, and what each sends.",
             1_000_000: "that is right for two workers.",
             1_500_000: "that is right for four workers.",
             4_000_000: "that is what it takes to send the whole gradient to each of the others.",
