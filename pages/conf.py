@@ -49,6 +49,12 @@ def _level(app, page, template, context, doctree):
     context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 
 
+def _skip(app, what, name, thing, skip, options):
+    """The fields of a named tuple are in its signature; that each is an alias says nothing."""
+    return True if type(thing).__name__ == "_tuplegetter" else None
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("html-page-context", _level, priority=900)
+    app.connect("autodoc-skip-member", _skip)

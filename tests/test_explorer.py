@@ -293,6 +293,7 @@ def test_page_and_picture_place_the_maps_alike(explorer):
     np.testing.assert_allclose(pictures[1][7:13, :6], conv[..., 2], rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis 1")  # that is the point
 @pytest.mark.parametrize("activation", [L.Softmax(axis=1), "log_softmax", lambda x: x * x, keras.ops.cos])
 def test_an_activation_that_the_page_cannot_compute_is_named(activation):
     model = keras.Sequential([L.Input((4, 4, 1)), L.Conv2D(2, 3, activation=activation, name="mine")])
