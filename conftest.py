@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
+from pathlib import Path
 
 import nbval.kernel
 import pytest
@@ -76,6 +77,14 @@ def pytest_runtest_call(item):
     for output in getattr(item, "test_outputs", None) or ():
         if output.get("name") == "stderr":
             pytest.fail(f"the cell wrote to stderr:\n{output.text}", pytrace=False)
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Say when a notebook has run to its end: `tests.browser.test_tensorboard` opens what some of them wrote."""
+    if hasattr(item, "cell") and getattr(nextitem, "path", None) != item.path:
+        ended = Path(os.environ["CNN_UTILS_RUNS"]) / "ended"
+        ended.mkdir(parents=True, exist_ok=True)
+        (ended / item.path.stem).touch()
 
 
 @pytest.hookimpl(wrapper=True)

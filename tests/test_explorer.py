@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cnn_utils import inspection, keras, models, tf
-from cnn_utils.explorer import LayerExplorer, network, saved
+from cnn_utils.explorer import LayerExplorer, network, picture, saved
 from tests import networks
 
 L = keras.layers
@@ -255,6 +255,20 @@ def test_a_target_that_is_not_there_is_an_error(explorer, options, message):
         explorer.backward(**options)
 
 
+def test_of_an_output_that_is_a_map_the_target_is_a_number_or_a_place():
+    model = keras.Sequential([L.Input((6, 6, 1)), L.Conv2D(2, 3, name="scores")])
+    explorer = LayerExplorer(model, np.ones((6, 6)), class_names=["edge", "bar"])
+    explorer.backward((1, 2, 1))
+    assert explorer._target["index"] == 1 * 8 + 2 * 2 + 1
+    assert explorer.gradients()["scores"][1, 2, 1] == 1 and explorer.gradients()["scores"].sum() == 1
+    assert explorer.figure().get_suptitle().startswith("gradients of the score of (1, 2) of channel 1")
+    explorer.backward(1)  # no class of that number: a unit of the map
+    assert explorer.figure().get_suptitle().startswith("gradients of the score of (0, 0) of channel 1")
+    for index in ((4, 0, 0), (1, 2), "bar", 32):
+        with pytest.raises(ValueError, match=r"must be one of 0 … 31, or a place in \(4, 4, 2\)"):
+            explorer.backward(index)
+
+
 def test_a_layer_it_cannot_explain_is_named():
     model = keras.Sequential([L.Input((4, 4, 1)), L.GaussianNoise(0.1, name="noise")])
     with pytest.raises(ValueError, match="layer 'noise' is a GaussianNoise"):
@@ -361,6 +375,28 @@ def test_a_file_is_written_whole_or_not_at_all(explorer, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk"):
         explorer.save(tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_strongest_contributions_of_a_dense_unit_say_where_they_come_from():
+    L = keras.layers
+    parts = [
+        L.Input((6, 8, 2)),
+        L.MaxPooling2D(2, name="p"),
+        L.Flatten(),
+        L.Dropout(0.2),
+        L.Dense(3, name="d"),
+    ]
+    model = keras.Sequential(parts)
+    image = np.random.default_rng(7).normal(size=(6, 8, 2))
+    e, steps = inspection.explain(model, image, "d", 2), inspection.steps(model)
+    pooled = inspection.activations(model, image)["p"]
+    top = picture.strongest({step.name: step for step in steps}, e)
+    sizes = [abs(c.product) for c in top]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] == np.abs(e.products).max() and len(top) == 10
+    for c in top:
+        layer, (row, col), channel = c.place
+        assert layer == "p" and pooled[row, col, channel] == pytest.approx(c.value)
+        assert c.weight == pytest.approx(float(model.get_layer("d").kernel[c.index, 2]))
 
 
 def test_the_page_asks_nothing_of_another_host():

@@ -386,19 +386,6 @@ def test_winner_of_a_max_pool_is_where_its_gradient_goes():
         assert gradient_box(model, image, place) == tuple((i, i + 1) for i in winner)
 
 
-def test_strongest_contributions_of_a_dense_unit_say_where_they_come_from():
-    model = sequential(L.MaxPooling2D(2, name="p"), L.Flatten(), L.Dropout(0.2), L.Dense(3, name="d"))
-    image = image_for(model)
-    e = inspection.explain(model, image, "d", 2)
-    pooled = inspection.activations(model, image)["p"]
-    sizes = [abs(c.product) for c in e.top]
-    assert sizes == sorted(sizes, reverse=True) and sizes[0] == np.abs(e.products).max()
-    for c in e.top:
-        layer, (row, col), channel = c.place
-        assert layer == "p" and pooled[row, col, channel] == pytest.approx(c.value)
-        assert c.weight == pytest.approx(float(model.get_layer("d").kernel[c.index, 2]))
-
-
 def test_a_layer_called_twice_is_explained_twice():
     inputs = L.Input((6, 6, 2))
     shared = L.Conv2D(2, 3, padding="same", name="shared")

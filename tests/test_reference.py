@@ -412,43 +412,6 @@ def test_without_any_variance_the_output_is_beta_and_no_gradient_flows(x):
     assert not dx.any() and not dgamma.any() and dbeta.tolist() == [x.size / 2] * 2
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("padding", ["valid", "same"])
-def test_folded_into_a_convolution_it_is_keras_two_layers(padding, bias):
-    rng = np.random.default_rng(15)
-    x, _ = normalisation_case((3, 7, 6, 2))
-    _, state = normalisation_case((3, 7, 6, 5))
-    convolution = keras.layers.Conv2D(5, (3, 2), padding=padding, use_bias=bias, dtype="float64")
-    convolution.build(x.shape)
-    weights = [rng.normal(size=weight.shape) for weight in convolution.get_weights()]
-    convolution.set_weights(weights)
-    layer = keras_normalisation((None, None, None, 5), state)
-    kernel, shift = reference.fold_batch_norm(weights[0], weights[1] if bias else None, *state)
-    both = layer(convolution(x), training=False).numpy()
-    close(reference.conv2d(x, kernel, shift, padding=padding), both)
-    convolution = keras.layers.Conv2D(5, (3, 2), padding=padding, dtype="float64")
-    convolution.build(x.shape)
-    convolution.set_weights([kernel, shift])
-    close(convolution(x).numpy(), both)
-
-
-def test_folded_into_a_dense_layer_it_is_the_two_layers():
-    rng = np.random.default_rng(16)
-    x, kernel, bias = (rng.normal(size=size) for size in ((4, 3), (3, 5), 5))
-    _, state = normalisation_case((4, 5))
-    folded, shift = reference.fold_batch_norm(kernel, bias, *state, epsilon=0.5)
-    layer = keras_normalisation((None, 5), state, epsilon=0.5)
-    close(x @ folded + shift, layer(x @ kernel + bias).numpy())
-
-
-def test_folding_keeps_floating_types():
-    _, state = normalisation_case((4, 5))
-    for dtype in (np.float16, np.float32):
-        arrays = [array.astype(dtype) for array in (np.ones((3, 3, 2, 5)), np.ones(5), *state)]
-        assert [array.dtype for array in reference.fold_batch_norm(*arrays)] == [dtype] * 2
-    assert reference.fold_batch_norm(np.ones((2, 5), int), None, *state)[1].dtype == np.float64
-
-
 @pytest.mark.parametrize(
     ("dtype", "mean", "tolerance"),
     [(np.float64, 1e8, 1e-6), (np.float32, 1000, 1e-4), (np.float16, 100, 0.005)],
@@ -466,8 +429,6 @@ def test_a_tiny_epsilon_is_not_lost_in_float16():
     x = np.zeros((2, 1), np.float16)
     zero, one = np.zeros(1, np.float16), np.ones(1, np.float16)
     close(reference.batch_norm(x, one, one, mean=zero, variance=zero, epsilon=1e-9), np.ones((2, 1)))
-    kernel, _ = reference.fold_batch_norm(x, None, one, one, zero, zero, epsilon=1e-9)
-    close(kernel, x)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -668,7 +629,7 @@ PAIR = "must be a whole number, 1 or more, or a pair of them"
 CHANNELS = "its in_channels=3 must equal the channels of x, 2"
 conv2d, gradients, transpose = reference.conv2d, reference.conv2d_gradients, reference.conv2d_transpose
 max_pool2d, lp_pool2d = reference.max_pool2d, reference.lp_pool2d
-batch_norm, fold = reference.batch_norm, reference.fold_batch_norm
+batch_norm = reference.batch_norm
 norm_gradients = reference.batch_norm_gradients
 REFUSED = [
     (lambda: conv2d(X[0], K), "x has shape (6, 5, 3): it must have four axes, (batch, height, width, channe"),
@@ -736,13 +697,6 @@ REFUSED = [
     (lambda: norm_gradients(X, C, X[:1]), "gradient has shape (1, 6, 5, 3): it must be (2, 6, 5, 3), as x"),
     (lambda: norm_gradients(X, C, None), "output_gradient=None must be an array"),
     (lambda: norm_gradients(X, C, X, epsilon=0), "epsilon=0 must be a finite number above 0"),
-    (lambda: fold(K, C, *[F] * 4), "bias has shape (3,): it must be (4,), as kernel is (3, 3, 3, 4)"),
-    (lambda: fold(K, F, C, F, F, F), "gamma has shape (3,): it must be (4,), as kernel is (3, 3, 3, 4)"),
-    (lambda: fold(K, F, F, F, F, None), "variance=None must be an array"),
-    (lambda: fold(K, F, F, F, F, -F), "variance=[-1. -1. -1. -1.] must hold finite numbers, 0 or more"),
-    (lambda: fold(F, F, F, F, F, F), "kernel has shape (4,): it must have two axes or more"),
-    (lambda: fold(K[:0], F, F, F, F, F), "kernel has shape (0, 3, 3, 4): it must have two axes or more"),
-    (lambda: fold(K, F, F, F, F, F, epsilon=-1), "epsilon=-1 must be a finite number above 0"),
     (lambda: lp_pool2d(X, p=0.5), "p=0.5 must be a finite number, 1 or more"),
     (lambda: lp_pool2d(X, p=np.inf), "p=inf must be a finite number"),
     (lambda: lp_pool2d(X, p=np.nan), "p=nan must be a finite number"),

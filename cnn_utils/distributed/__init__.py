@@ -31,9 +31,8 @@ def shares(count, batch, replicas, *, epochs=1, seed=0):
     [[[4, 0], [1]], [[2], [3]]]
     """
     if not whole_number("replicas", replicas) <= whole_number("batch", batch) <= count:
-        raise ValueError(
-            f"batch={batch} must be from {replicas}, one row for each replica, to {count}, all rows"
-        )
+        rule = f"must be from {replicas}, one row for each replica, to {count}, all rows"
+        raise ValueError(f"batch={batch} {rule}")
     for epoch in range(whole_number("epochs", epochs)):
         order = np.random.default_rng((seed, epoch)).permutation(count)
         for start in range(0, count, batch):
@@ -103,9 +102,8 @@ def _checkpoints(model, folder):
         try:
             checkpoint.restore(newest).assert_consumed()
         except (AssertionError, ValueError) as error:
-            raise ValueError(
-                f"folder={folder!r}: {newest} is of another network: choose another folder"
-            ) from error
+            problem = f"{newest} is of another network: choose another folder"
+            raise ValueError(f"folder={folder!r}: {problem}") from error
     place = folder
     if not chief:  # the same values once more, for nobody
         place = tempfile.mkdtemp()

@@ -15,9 +15,7 @@ import threading
 import cnn_utils
 from cnn_utils.arithmetic import whole_number
 
-PARENT = (
-    "CNN_UTILS_PARENT"  # set where standard input closes when the process that started this one has ended
-)
+PARENT = "CNN_UTILS_PARENT"  # set where standard input closes when the process that started this one ends
 
 
 @contextlib.contextmanager
@@ -82,17 +80,14 @@ def cluster(config):
         jobs, kind, index = given["cluster"], given["task"]["type"], int(given["task"]["index"])
         addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        missing = f"{type(error).__name__}: {error}"
-        raise ValueError(
-            f"TF_CONFIG={config!r} must be JSON with a cluster, a task type and index ({missing})"
-        ) from None
+        rule = f"must be JSON with a cluster, a task type and index ({type(error).__name__}: {error})"
+        raise ValueError(f"TF_CONFIG={config!r} {rule}") from None
     if not set(jobs) <= {"chief", "worker"}:
         raise ValueError(f"TF_CONFIG: the cluster has {', '.join(jobs)}: it may have a chief and workers")
     if kind not in jobs or not 0 <= index < len(jobs[kind]):
         raise ValueError(f"TF_CONFIG: the task, {kind} {index}, is not in the cluster {jobs}")
-    if len({*addresses}) < len(addresses) or not all(
-        re.fullmatch(r"[^:]+:\d{1,5}", str(a)) for a in addresses
-    ):
+    places = {address for address in addresses if re.fullmatch(r"[^:]+:\d{1,5}", str(address))}
+    if len(places) < len(addresses):
         raise ValueError(f"TF_CONFIG: {addresses} must be different addresses, each as host:port")
     return addresses, index + (len(jobs.get("chief", [])) if kind == "worker" else 0)
 
@@ -119,9 +114,8 @@ def this_worker():
         try:
             probe.bind(("", int(addresses[index].rpartition(":")[2])))
         except (OSError, OverflowError) as error:
-            raise ValueError(
-                f"TF_CONFIG gives this worker {addresses[index]}, whose port cannot be had: {error}"
-            ) from None
+            problem = f"{addresses[index]}, whose port cannot be had: {error}"
+            raise ValueError(f"TF_CONFIG gives this worker {problem}") from None
     return addresses, index
 
 

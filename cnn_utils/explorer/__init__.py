@@ -94,8 +94,8 @@ class LayerExplorer(anywidget.AnyWidget):
     def backward(self, index=None, of="score"):
         """Show gradients: by how much a target changes with every number of every layer.
 
-        The target is the score of output `index` (its class's name will do; that with the highest score if None)
-        before its softmax or sigmoid; or, of="loss", the cross-entropy if this were the right class.
+        The target is the score of output `index` (its class's name will do, in a map its (row, column, channel); the
+        highest if None) before its softmax or sigmoid; or, of="loss", the cross-entropy if this were the right class.
 
         >>> from cnn_utils import models
         >>> explorer = LayerExplorer(models.lenet5(), np.ones((28, 28)))
@@ -109,11 +109,14 @@ class LayerExplorer(anywidget.AnyWidget):
             raise ValueError(f"of={of!r} must be {rule}")
         if index is None:
             index = int(inspection.activations(self._model, self.image)[last.name].argmax())
-        elif index in self._classes:
+        elif last.vector and index in self._classes:
             index = self._classes.index(index)
+        elif isinstance(index, tuple) and not last.vector and index in np.ndindex(last.shape):
+            index = int(np.ravel_multi_index(index, last.shape))
         count = int(np.prod(last.shape))
         if index not in range(count):
-            raise ValueError(f"index={index!r} must be one of 0 … {count - 1}, or a class's name")
+            other = "a class's name" if last.vector else f"a place in {last.shape}"
+            raise ValueError(f"index={index!r} must be one of 0 … {count - 1}, or {other}")
         self._target = {"of": of, "index": int(index)}
 
     def forward(self):
@@ -140,7 +143,7 @@ class LayerExplorer(anywidget.AnyWidget):
         """The same view as a Matplotlib figure: for pages without a kernel, slides and print."""
         if self._target:
             of, index = self._target.values()
-            name = self._classes[index] if index < len(self._classes) else index
+            name = self._named(index)
             what = f"the score of {name}" if of == "score" else f"the loss if {name} were right"
             title = f"gradients of {what}, by what each layer gives"
             return picture.draw_gradients(self._steps, self.gradients(), title)
@@ -167,6 +170,13 @@ class LayerExplorer(anywidget.AnyWidget):
         still = io.BytesIO()
         self.figure().savefig(still, format="png")
         return data | {"image/png": base64.b64encode(still.getvalue()).decode()}, metadata
+
+    def _named(self, index):
+        last = inspection.steps(self._model)[-1]
+        if last.vector:
+            return self._classes[index] if index < len(self._classes) else f"not {self._classes[0]}"
+        row, column, channel = np.unravel_index(index, last.shape)
+        return f"({row}, {column}) of channel {channel}"
 
     def _describe(self):
         """The model as it is now, for the page."""

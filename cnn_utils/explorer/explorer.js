@@ -285,8 +285,12 @@ function show(model, el) {
     if (!values) return;
     if (target.of) { aloud = spoken; runner.ask({ target }); } else { explainSelected(); if (spoken) say(`Forward. ${shown.text}`); }
   }
-  const nameOf = ({ index }) => (final.vector ? classes[index] ?? `not ${classes[0]}` : `output ${index}`);
-  const what = (of) => (of.of === "score" ? `the score of ${nameOf(of)}` : `the loss if ${nameOf(of)} were right`);
+  const what = (of) => (of.of === "score" ? `the score of ${nameOf(final, classes, of)}` : `the loss if ${nameOf(final, classes, of)} were right`);
+  /** Of an output that is a map, the unit to go back from is chosen there. */
+  function aim(layer, { unit: [row, col], channel }) {
+    const [, cols, channels] = final.shape;
+    if (back && layer === final && !final.vector) turn({ ...target, index: (row * cols + col) * channels + channel });
+  }
   function tell() { // a kernel that is busy hears the latest when it is free; one that is gone is not missed
     sent = new DataView(pixels.slice().buffer);
     try {
@@ -392,13 +396,13 @@ function show(model, el) {
         `${layer.name}, ${layer.caption}: ${layer.vector ? size(layer) : `${layer.shape[2]} maps of ${layer.shape[0]} by ${layer.shape[1]}`}. ` +
         "Arrow keys step from unit to unit, Page Up and Page Down from map to map, Home goes to the most active unit, Enter keeps it.",
       onpointermove: (event) => { if (!pinned) look(layer, maps.unitAt(event)); },
-      onpointerdown: (event) => { const place = maps.unitAt(event); if (place) { pinned = !(pinned && isShown(layer, place)); look(layer, place); } },
+      onpointerdown: (event) => { const place = maps.unitAt(event); if (place) { pinned = !(pinned && isShown(layer, place)); look(layer, place); aim(layer, place); } },
       onfocus: () => { if (canvas.matches(":focus-visible") && shown?.layer !== layer.name) look(layer, { unit: null, channel: null }, true); },
       onkeydown: (event) => {
         const here = shown?.layer === layer.name;
         let place = maps.stepped(here ? shown : { unit: [0, 0], channel: 0 }, event.key);
         if (event.key === "Home" || (place && !here)) place = { unit: null, channel: null }; // the most active one
-        if (event.key === "Enter" || event.key === "Escape") pinned = event.key === "Enter";
+        if (event.key === "Enter" || event.key === "Escape") { pinned = event.key === "Enter"; if (pinned && here) aim(layer, shown); }
         else if (place) { pinned = true; look(layer, place, true); }
         else return;
         event.preventDefault();
@@ -528,6 +532,13 @@ function show(model, el) {
   };
 }
 
+/** What a target is of: a class, or a unit of an output that is a map. */
+function nameOf({ vector, shape: [, cols, channels] }, classes, { index }) {
+  if (vector) return classes[index] ?? `not ${classes[0]}`;
+  const pixel = Math.floor(index / channels);
+  return `(${Math.floor(pixel / cols)}, ${pixel % cols}) of channel ${index % channels}`;
+}
+
 /** The switch between forward and backward, and of what the gradients are. */
 function waysOf(final, classes, turn, now) {
   const way = (name, to) => h("button", { onclick: () => turn(to()) }, name);
@@ -537,8 +548,9 @@ function waysOf(final, classes, turn, now) {
   const option = (value, text) => h("option", { value }, text);
   const of = h("select", { "aria-label": "Gradients of what", onchange: () => turn({ of: of.value, index: Math.min(now().target.index, classes.length - 1) }) },
     option("score", "the score of"), final.shares ? option("loss", "the loss, if it were") : null);
-  const which = h("select", { "aria-label": "Which class", onchange: () => turn({ ...now().target, index: Number(which.value) }) });
-  const element = h("div", { class: "ways", role: "group", "aria-label": "Forward or backward" }, buttons, h("span", {}, "gradients of ", of, " ", which));
+  const which = h("select", { "aria-label": final.vector ? "Which class" : "Which unit", onchange: () => turn({ ...now().target, index: Number(which.value) }) });
+  const another = final.vector || !final.shown ? null : ` · for another, click in ${final.name}, or go there and press Enter`;
+  const element = h("div", { class: "ways", role: "group", "aria-label": "Forward or backward" }, buttons, h("span", {}, "gradients of ", of, " ", which, another));
   function update() {
     const { target } = now();
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === Number(Boolean(target.of)))));
@@ -546,7 +558,7 @@ function waysOf(final, classes, turn, now) {
     if (!target.of) return;
     kept = target;
     of.value = target.of;
-    const names = !final.vector ? [[target.index, `output ${target.index}`]] : [...classes.entries(), ...(target.of === "loss" && classes.length === 1 ? [[1, `not ${classes[0]}`]] : [])];
+    const names = !final.vector ? [[target.index, nameOf(final, classes, target)]] : [...classes.entries(), ...(target.of === "loss" && classes.length === 1 ? [[1, `not ${classes[0]}`]] : [])];
     which.replaceChildren(...names.map(([value, name]) => option(value, name)));
     which.value = target.index;
   }

@@ -52,7 +52,7 @@ def describe(model, steps, shown):
 
 def _layer(step, arrays):
     """What the page must know of a layer: what it computes, its record's words, where its maps stand."""
-    kernel, addends, terms = step.kind.weights(step) if step.kind.weights else (None, (), {})
+    kernel, addends, terms = step.kind.weights(step)
     if kernel is not None:
         kernel = np.asarray(kernel, np.float32)
         kernel = arrays.place(kernel.reshape((1,) * (4 - kernel.ndim) + kernel.shape))

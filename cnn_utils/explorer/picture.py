@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cnn_utils.explorer.network import layout
+from cnn_utils.inspection.windows import window_of
 
 
 def draw(steps, values, e, classes):
@@ -24,8 +27,10 @@ def draw(steps, values, e, classes):
         bottom.suptitle(repr(e), fontsize=11)
         if steps[e.layer].kind.shows in ("window", "products"):
             _draw_windows(bottom, e, plots)
-        elif e.top or e.scores is not None:
-            _draw_bars(bottom.subplots(), e, classes, plots.COLORS)
+        elif e.scores is not None:
+            _draw_shares(bottom.subplots(), e, classes, plots.COLORS)
+        elif steps[e.layer].kind.shows == "contributions":
+            _draw_contributions(bottom.subplots(), strongest(steps, e), plots.COLORS)
     plt.close(figure)  # shown by whoever asked for it, once
     return figure
 
@@ -118,9 +123,9 @@ def _draw_windows(figure, e, plots):
         plots.draw_outline(axes, e.winner[0] - e.window.rows[0], e.winner[1] - e.window.cols[0], 1, 1)
         axes.set_title(f"channel {e.channel} of {e.sources[0]}, the winner marked", fontsize=9)
         return
-    strongest = np.sort(np.argsort(-np.abs(e.products.sum((0, 1))), kind="stable")[:2])
-    every = figure.subplots(1, 3 * len(strongest), squeeze=False)[0]
-    for i, channel in enumerate(strongest):
+    shown = np.sort(np.argsort(-np.abs(e.products.sum((0, 1))), kind="stable")[:2])
+    every = figure.subplots(1, 3 * len(shown), squeeze=False)[0]
+    for i, channel in enumerate(shown):
         names = (f"{e.sources[0]}, channel {e.window.channels[0] + channel}", "× kernel", "= products")
         arrays = zip(names, (e.patch, e.kernel, e.products), ("input", "kernel", "output"), strict=True)
         for axes, (name, array, role) in zip(every[3 * i :], arrays, strict=False):
@@ -128,21 +133,52 @@ def _draw_windows(figure, e, plots):
             axes.set_title(name, fontsize=9, color=plots.COLORS[role])
 
 
-def _draw_bars(axes, e, classes, colors):
-    """The strongest products of a dense unit, or the probabilities of a softmax."""
-    if e.scores is not None:
-        names = classes if len(classes) == len(e.scores) else range(len(e.scores))
-        sizes = e.exponentials / e.exponentials.sum()
-        labels = [f"{name}: score {score:.2f}" for name, score in zip(names, e.scores, strict=True)]
-        order = np.sort(np.argsort(-sizes, kind="stable")[:10])
-    else:
-        sizes = np.array([c.product for c in e.top])
-        places = [f"{c.place[0]} {c.place[1]} of channel {c.place[2]}" if c.place else c.index for c in e.top]
-        labels = [f"{place}: {c.value:.2f} × {c.weight:.2f}" for place, c in zip(places, e.top, strict=True)]
-        order = range(len(sizes))
-    sizes = sizes[list(order)]
+class Contribution(NamedTuple):
+    """One product of a dense unit; `place` is (layer, (row, column), channel) when it comes from a map."""
+
+    index: int
+    value: float
+    weight: float
+    product: float
+    place: tuple[str, tuple[int, int], int] | None
+
+
+def strongest(steps, e, count=10):
+    """The largest products of a dense unit, each with the place in the last map before it that it came from."""
+    found, source = [], steps[e.sources[0]]
+    for index in np.argsort(-np.abs(e.products), axis=None, kind="stable")[:count].tolist():
+        numbers = (float(array.flat[index]) for array in (e.patch, e.kernel, e.products))
+        row, col = (0, 0) if source.vector else e.unit
+        found.append(Contribution(index, *numbers, _origin(steps, source, (row, col, index))))
+    return found
+
+
+def _origin(steps, step, place):
+    """The place in the last map that a vector's number was passed on from."""
+    while step.vector and step.sources and step.kind.rule == "pass":
+        number, box = window_of(step, place)
+        step, place = steps[step.sources[number]], tuple(first for first, _ in box)
+    return None if step.vector else (step.name, place[:2], place[2])
+
+
+def _draw_contributions(axes, found, colors):
+    places = [f"{c.place[0]} {c.place[1]} of channel {c.place[2]}" if c.place else c.index for c in found]
+    labels = [f"{place}: {c.value:.2f} × {c.weight:.2f}" for place, c in zip(places, found, strict=True)]
+    _draw_bars(axes, labels, [c.product for c in found], "product", colors)
+
+
+def _draw_shares(axes, e, classes, colors):
+    """The largest probabilities of a softmax, in the order of the classes."""
+    names = classes if len(classes) == len(e.scores) else range(len(e.scores))
+    shares = e.exponentials / e.exponentials.sum()
+    shown = np.sort(np.argsort(-shares, kind="stable")[:10])
+    labels = [f"{names[i]}: score {e.scores[i]:.2f}" for i in shown]
+    _draw_bars(axes, labels, shares[shown], "probability", colors)
+
+
+def _draw_bars(axes, labels, sizes, what, colors):
     axes.barh(range(len(sizes)), sizes, color=[colors["neutral" if size < 0 else "output"] for size in sizes])
-    axes.set_yticks(range(len(sizes)), [labels[i] for i in order])
+    axes.set_yticks(range(len(sizes)), labels)
     axes.invert_yaxis()
     axes.tick_params(labelsize=8)
-    axes.set_xlabel("probability" if e.scores is not None else "product", fontsize=9)
+    axes.set_xlabel(what, fontsize=9)

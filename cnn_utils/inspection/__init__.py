@@ -11,26 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
 from cnn_utils.arithmetic import whole_number
 from cnn_utils.inspection.layers import KINDS, Function, Kind, Step, read
-from cnn_utils.inspection.windows import Axis, Box, origin, trace, values_in, window_of
+from cnn_utils.inspection.windows import Axis, Box, trace, values_in, window_of
 
-__all__ = ["KINDS", "Axis", "Box", "Contribution", "Explanation", "Function", "Kind", "Step"]
+__all__ = ["KINDS", "Axis", "Box", "Explanation", "Function", "Kind", "Step"]
 __all__ += ["activations", "as_images", "explain", "steps"]
-
-
-class Contribution(NamedTuple):
-    """One product of a dense unit; `place` is (layer, (row, column), channel) when it comes from a map."""
-
-    index: int
-    value: float
-    weight: float
-    product: float
-    place: tuple[str, tuple[int, int], int] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +53,6 @@ class Explanation:
     bias: float | None = None
     pre_activation: float | None = None
     winner: tuple[int, int, int] | None = None  # max pooling: (row, column, channel) in the layer before
-    top: tuple[Contribution, ...] = ()  # dense layers: strongest first
     scores: np.ndarray | None = None  # softmax: what goes in,
     exponentials: np.ndarray | None = None  # and exp(score - largest score)
     terms: dict[str, float] = field(default_factory=dict)  # of the layer's formula, by name
@@ -155,16 +143,16 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
     place = row, col, channel = _place(step, unit, channel, maps[layer])
     unit, channel = ((channel,), None) if step.vector else ((row, col), channel)
     output, inputs = float(maps[layer][place]), [maps[source] for source in step.sources]
-    numbers = _numbers(known, step, inputs, place) if inputs else {"activation": output}
+    numbers = _numbers(step, inputs, place) if inputs else {"activation": output}
     numbers |= {"output": output, "precision": step.layer.compute_dtype, "function": step.function.name}
     boxes = trace(known, step, place)
     seen = {"sources": step.sources, "boxes": boxes, "receptive_field": boxes.get(next(iter(known)))}
     found = Explanation(layer, step.kind.name, unit, channel, **numbers, **seen)
     same = np.array_equal(found.activation, output, equal_nan=True)  # infinite or not a number, too
     if not same and not abs(found.activation - output) <= found.tolerance:
+        why = f"{found.precision} makes that no more than {found.tolerance:.1g} apart"
         raise ValueError(
-            f"layer {layer!r} is not explained: for {found!r}, but the model gives {output:.6g}, and "
-            f"{found.precision} makes that no more than {found.tolerance:.1g} apart"
+            f"layer {layer!r} is not explained: for {found!r}, but the model gives {output:.6g}, and {why}"
         )
     return found
 
@@ -188,7 +176,7 @@ def _place(step, unit, channel, output):
     return (0, 0, *place) if step.vector else place
 
 
-def _numbers(steps, step, inputs, place):
+def _numbers(step, inputs, place):
     """The fields of an `Explanation` that its arithmetic gives; `inputs` are the values of its sources."""
     source, window = window_of(step, place)
     patch, padded = values_in(window, inputs[source], step.axes)
@@ -209,14 +197,13 @@ def _numbers(steps, step, inputs, place):
         case "sum":
             kernel, addends, terms = _weights(step, padded, place[2])
             arrays = {"patch": patch, "kernel": kernel, "products": patch * kernel}
-            if step.kind.shows == "contributions":
-                arrays |= {name: array.ravel() for name, array in arrays.items() if step.vector}
-                numbers["top"] = _strongest(steps, step, arrays, place)
+            if step.vector and step.kind.shows == "contributions":
+                arrays = {name: array.ravel() for name, array in arrays.items()}
             total, bias = float(arrays["products"].sum()), sum(addends) if addends else None
             x, size = total + (bias or 0.0), np.abs(arrays["products"]).sum() + np.abs(addends).sum()
             numbers |= arrays | {"sum": total, "bias": bias, "pre_activation": x, "terms": terms}
     if step.function.name == "softmax":
-        return numbers | _softmax(steps, step, inputs, place)
+        return numbers | _softmax(step, inputs, place)
     error = _rounding(step, size, patch.shape)
     value, low, high = step.function(x, x - error, x + error).tolist()
     smooth = step.function.name not in ("linear", "relu")  # as exp(x) - 1, made of numbers near one
@@ -233,20 +220,11 @@ def _weights(step, padded, channel):
     return kernel.reshape(*padded.shape, -1), [float(values[channel]) for values in addends], terms
 
 
-def _strongest(steps, step, arrays, place, count=10):
-    """The largest products of a dense unit, and where in the last map before it each came from."""
-    source, top = steps[step.sources[0]], []
-    for index in np.argsort(-np.abs(arrays["products"]), axis=None, kind="stable")[:count].tolist():
-        numbers = (float(array.flat[index]) for array in arrays.values())
-        top.append(Contribution(index, *numbers, origin(steps, source, (*place[:2], index))))
-    return tuple(top)
-
-
-def _softmax(steps, step, inputs, place):
+def _softmax(step, inputs, place):
     """Softmax needs the scores beside it: of a sum, the other filters at the same place."""
     if step.kind.rule == "sum":
         plain = step._replace(function=Function())
-        others = [_numbers(steps, plain, inputs, (*place[:2], channel)) for channel in range(step.shape[2])]
+        others = [_numbers(plain, inputs, (*place[:2], channel)) for channel in range(step.shape[2])]
         scores = np.array([other["activation"] for other in others])
         error = max(other["tolerance"] for other in others)
     else:

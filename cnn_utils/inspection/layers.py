@@ -37,7 +37,7 @@ class Kind:
     mixes: bool = False  # a unit sees all channels of its group, not only its own
     # step -> kernel (rows, columns, channels of a group, filters), addends of the bias and terms, for each filter;
     # without a kernel, each value that is not padding counts the same
-    weights: Callable | None = None
+    weights: Callable = lambda step: (None, (), {})
 
 
 def _sliding(layer, shape):
@@ -75,10 +75,6 @@ def _separable(step):
     return np.einsum("hwcm,cmf->hwcf", depthwise, pointwise), (layer.bias,) if layer.use_bias else (), {}
 
 
-def _mean(step):
-    return None, (), {}
-
-
 def _rescaling(step):
     scale, offset = (np.resize(part, step.shape[2]) for part in (step.layer.scale, step.layer.offset))
     return scale[None, None, None], (offset,), {"scale": scale, "offset": offset}
@@ -97,7 +93,7 @@ def _normalisation(step):
 _CONV = Kind("conv", "sum of {count} products", "sum", "products", axes=_sliding, mixes=True, weights=_filter)
 _AT_ONCE = "sum of {count} products with both its kernels at once"
 _MAX = Kind("max_pool", "the largest of {visible} values, from row {row}, column {col}", "max", "window")
-_AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "window", weights=_mean)
+_AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "window")
 _ACTIVATION = Kind("activation", "{function} of", "bend")
 _RESHAPE = Kind("reshape", "the value at its place in {source}, in reading order", sees=reshaped)
 _NORMALISED = "{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)"

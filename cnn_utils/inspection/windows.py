@@ -61,14 +61,6 @@ def trace(steps, step, place):
     return boxes
 
 
-def origin(steps, step, place):
-    """The place (layer, (row, column), channel) in the last map that a vector's number was passed on from."""
-    while step.vector and step.sources and step.kind.rule == "pass":
-        number, box = window_of(step, place)
-        step, place = steps[step.sources[number]], tuple(first for first, _ in box)
-    return None if step.vector else (step.name, place[:2], place[2])
-
-
 # What a box sees of source number `source`, for the records of `layers`.
 
 

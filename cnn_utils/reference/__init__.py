@@ -14,7 +14,7 @@ that is more.
 # ruff: noqa: F401
 
 from cnn_utils.reference.convolution import conv2d, conv2d_gradients, conv2d_transpose
-from cnn_utils.reference.normalisation import batch_norm, batch_norm_gradients, fold_batch_norm
+from cnn_utils.reference.normalisation import batch_norm, batch_norm_gradients
 from cnn_utils.reference.pooling import (
     average_pool2d,
     average_pool2d_gradient,

@@ -1,4 +1,4 @@
-"""Batch normalisation in training and at inference, its gradients, and folding it into another layer."""
+"""Batch normalisation in training and at inference, and its gradients."""
 
 import numpy as np
 
@@ -44,21 +44,6 @@ def batch_norm_gradients(x, gamma, output_gradient, *, epsilon=1e-3):
     return dx, dgamma.astype(x.dtype), dbeta.astype(x.dtype)
 
 
-def fold_batch_norm(kernel, bias, gamma, beta, mean, variance, *, epsilon=1e-3):
-    """The ``(kernel, bias)`` of one layer that does what a layer and then `batch_norm` at inference do.
-
-    ``kernel`` has its filters last, ``bias`` may be None, and no activation may stand between the two layers.
-
-    >>> fold_batch_norm(np.ones((1, 1)), [5], [10], [1], [2], [1], epsilon=3)
-    (array([[5.]]), array([16.]))
-    """
-    given = {"kernel": kernel, "bias": bias, "gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
-    kernel, bias, gamma, beta, mean, variance = _arrays(epsilon, **given)
-    scale = gamma / np.sqrt(variance + np.float64(epsilon))
-    bias = ((0 if bias is None else bias) - mean) * scale + beta
-    return (kernel * scale).astype(kernel.dtype), bias.astype(kernel.dtype)
-
-
 def _centred(x, epsilon, mean=None, variance=None):
     """``x`` minus the mean of each channel, and the deviation; those of the batch unless they are given."""
     values = x.size // x.shape[-1] or 1  # in an empty batch, sums of nothing are divided by 1
@@ -75,16 +60,16 @@ def _sum(*factors):
 
 
 def _arrays(epsilon, **given):
-    """The arrays in one type, once it is known that they fit the first one, which has the channels last."""
+    """The arrays in one type, once it is known that they fit ``x``, the first one."""
     if not is_number(epsilon) or epsilon <= 0:
         raise ValueError(f"epsilon={epsilon!r} must be a finite number above 0")
-    (main, first), *others = zip(given, found := arrays(**given), strict=True)
-    if first.ndim < 2 or 0 in first.shape[main == "x" :]:
-        raise ValueError(f"{main} has shape {first.shape}: it must have two axes or more, none of them empty")
-    for name, array in others:
-        rule = first.shape if name == "output_gradient" else first.shape[-1:]
-        if array is not None and array.shape != rule:
-            raise ValueError(f"{name} has shape {array.shape}: it must be {rule}, as {main} is {first.shape}")
+    x, *others = found = arrays(**given)
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise ValueError(f"x has shape {x.shape}: it must have two axes or more, none of them empty")
+    for name, array in zip(list(given)[1:], others, strict=True):
+        rule = x.shape if name == "output_gradient" else x.shape[-1:]
+        if array.shape != rule:
+            raise ValueError(f"{name} has shape {array.shape}: it must be {rule}, as x is {x.shape}")
         if name == "variance" and not all(0 <= value < np.inf for value in array):
             raise ValueError(f"variance={array} must hold finite numbers, 0 or more")
     return found

@@ -10,6 +10,7 @@ import pytest
 from cnn_utils import architectures, datasets, explorer, inspection, keras, models
 from cnn_utils.explorer import network
 from cnn_utils.explorer.gradients import has_shares, of_target
+from cnn_utils.explorer.picture import strongest
 from tests import networks
 from tests.browser.conftest import local_page
 from tests.test_inspection import as_unit, branches
@@ -122,7 +123,8 @@ def test_the_page_computes_what_keras_computes_and_explains_it_as_inspection_doe
     rng = np.random.default_rng(1)
     image = rng.normal(size=model.input_shape[1:]).astype("float32")
     expected, found = inspection.activations(model, image), run(page, model, image)
-    for step in inspection.steps(model):
+    steps = {step.name: step for step in inspection.steps(model)}
+    for step in steps.values():
         values, kind = expected[step.name], type(step.layer).__name__
         difference = np.abs(found[step.name] - values).max() / max(np.abs(values).max(), 1e-6)
         differences["activations"][kind].append((values.size, difference))
@@ -131,7 +133,8 @@ def test_the_page_computes_what_keras_computes_and_explains_it_as_inspection_doe
         asked = [[step.name, *json_unit(place)] for place in places]
         for place, page_says in zip(places, page.evaluate("places => look(places)", asked), strict=True):
             here = inspection.explain(model, image, step.name, *as_unit(place), values=expected)
-            worst = compare(page_says, here, np.abs(values).max())
+            top = strongest(steps, here) if step.kind.shows == "contributions" else []
+            worst = compare(page_says, here, top, np.abs(values).max())
             differences["explanations"][kind].append((1, worst))
     for of in ("score", "loss") if has_shares(inspection.steps(model)[-1]) else ("score",):
         compare_gradients(page, model, image, of, differences)
@@ -165,8 +168,10 @@ def json_unit(place):
     return [list(unit), channel]
 
 
-def compare(page_says, here, largest):
-    """The page's explanation says what `here`, that of `inspection`, says; return the largest difference.
+def compare(page_says, here, top, largest):
+    """The page's explanation says what `here`, that of `inspection`, says, and names the `top` contributions.
+
+    Returns the largest difference.
 
     Activations are compared beside the `largest` of the layer: where a sum cancels, little of it is left.
     """
@@ -201,9 +206,9 @@ def compare(page_says, here, largest):
     for name, value in here.terms.items():
         worst = max(worst, abs(float(page_says["terms"][name]) - value) / max(abs(value), 1e-3))
     assert [c[4] is not None and c[4][0] for c in page_says["top"]] == [
-        c.place is not None and c.place[0] for c in here.top
+        c.place is not None and c.place[0] for c in top
     ]
-    for said, contribution in zip(page_says["top"], here.top, strict=True):
+    for said, contribution in zip(page_says["top"], top, strict=True):
         worst = max(worst, abs(float(said[3]) - contribution.product) / max(abs(contribution.product), 1e-3))
     assert worst < 1e-4, (here, page_says)
     assert abs(float(page_says["activation"]) - float(page_says["output"])) <= float(page_says["tolerance"])

@@ -28,10 +28,7 @@ MAGIC = """
 """
 
 
-RUN = (
-    "00",
-    "02",
-)  # the front door and the sliders; test_tensorboard runs 01, 04 and 06, test_pages shows all
+RUN = ("00", "02")  # the front door and the sliders; test_pages shows what all others have stored
 
 
 @pytest.mark.parametrize("name", [path.name for path in notebooks.paths() if path.name[:2] in RUN])

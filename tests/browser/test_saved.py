@@ -187,6 +187,50 @@ def test_every_kind_of_layer_says_where_its_gradient_comes_from(browser, build, 
     page.close()
 
 
+def test_of_an_output_that_is_a_map_the_unit_to_go_back_from_is_chosen_on_it(browser, tmp_path):
+    stack = [
+        L.Input((8, 8, 1)),
+        L.Conv2D(4, 3, activation="relu", name="conv"),
+        L.Conv2D(2, 1, name="scores"),
+    ]
+    explorer = LayerExplorer(
+        networks.randomised(keras.Sequential(stack)), np.random.default_rng(1).random((8, 8))
+    )
+    explorer.save(tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto((tmp_path / "page.html").as_uri())
+    page.locator(".panel output[data-field=activation]").wait_for()
+    scores = page.locator(".network [data-layer=scores] canvas")
+    which = page.get_by_label("Which unit")
+
+    def check(place):
+        row, col, channel = place
+        assert which.inner_text() == f"({row}, {col}) of channel {channel}"
+        explorer.backward(place)
+        page.locator(".network [data-layer=conv] canvas").focus()
+        page.keyboard.press("Home")  # the largest gradient
+        settle(page)
+        slopes = explorer.gradients()["conv"]
+        assert shown(page, "gradient") == pytest.approx(slopes.flat[np.abs(slopes).argmax()], abs=1e-4)
+        assert f"({row}, {col}) of channel {channel}" in explorer.figure().get_suptitle()
+
+    page.get_by_role("button", name="backward").click()
+    settle(page)
+    best = inspection.activations(explorer._model, explorer.image)["scores"]
+    check(tuple(map(int, np.unravel_index(best.argmax(), best.shape))))
+    scores.click(position={"x": 3, "y": 3})
+    settle(page)
+    assert "channel 0, row 0, column 0" in page.locator(".panel h3").inner_text()
+    assert shown(page, "gradient") == 1
+    check((0, 0, 0))
+    scores.focus()
+    for key in ("Home", "ArrowRight", "ArrowDown", "PageDown", "Enter"):  # Home: the unit that went back last
+        page.keyboard.press(key)
+    settle(page)
+    check((1, 1, 1))
+    page.close()
+
+
 def test_an_offered_image_is_picked(opened, explorer):
     opened.get_by_role("button", name="Image 5").click()
     settle(opened)
