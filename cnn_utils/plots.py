@@ -30,6 +30,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "font.size": 11,
     "axes.titlesize": 12,
+    "axes.titley": 1.0,  # no axis stands above: to search for one takes most of the time of a figure
     "figure.titlesize": 12,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -376,7 +377,8 @@ def _check(right, message):
 
 def _list(name, values, count=None, least=1):
     """``values`` as a list of ``count`` entries or, if that is left open, of ``least`` or more."""
-    _check(np.iterable(values), f"{name}={values!r} must be a list")
+    if not np.iterable(values):  # not `_check`: to write down what is right, too, would take long
+        raise ValueError(f"{name}={values!r} must be a list")
     values = list(values)
     right = len(values) >= least if count is None else len(values) == count
     rule = f"{least} or more" if count is None else count

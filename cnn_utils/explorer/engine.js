@@ -63,6 +63,115 @@ function engine() {
     float16: { epsilon: 2 ** -10, smallest: 2 ** -24, round: (x) => (Math.abs(x) < 2 ** -14 ? x + 1.5 * 2 ** 28 - 1.5 * 2 ** 28 : Math.abs(x) < 65520 ? eleven(x) : x * Infinity) },
   };
 
+  // ---- sums of products, of which convolutions are made: some rows of numbers, each with each filter ----
+
+  const BLOCK = 16; // rows at once, so that each weight is loaded seldom
+  const mill = vectorMill() ?? plainMill();
+
+  /** In doubles, two rows with four filters at a time. */
+  function plainMill() {
+    let room = new Float64Array(0);
+    const sums = new Float64Array(8);
+    return {
+      rows: (length) => (room.length < BLOCK * length ? (room = new Float64Array(BLOCK * length)) : room),
+      pack: (count, length, number) => inFours(new Float64Array(Math.ceil(count / 4) * 4 * length), count, length, number),
+      /** Add the sums of row p to the numbers of `out` from places[p] on. */
+      multiply(packed, count, length, out, places) {
+        for (let filter = 0; filter < count; filter += 4) {
+          for (let p = 0; p < places.length; p += 2) {
+            twoByFour(room, p * length, (p + 1) * length, packed, filter * length, length, sums);
+            put(sums, Math.min(2, places.length - p), Math.min(4, count - filter), out, places, p, filter);
+          }
+        }
+      },
+    };
+  }
+
+  function twoByFour(x, at, next, w, first, length, sums) {
+    let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+    for (let i = 0, j = first; i < length; i++, j += 4) {
+      const a = x[at + i], b = x[next + i];
+      const w0 = w[j], w1 = w[j + 1], w2 = w[j + 2], w3 = w[j + 3];
+      a0 += a * w0; a1 += a * w1; a2 += a * w2; a3 += a * w3;
+      b0 += b * w0; b1 += b * w1; b2 += b * w2; b3 += b * w3;
+    }
+    sums[0] = a0; sums[1] = a1; sums[2] = a2; sums[3] = a3;
+    sums[4] = b0; sums[5] = b1; sums[6] = b2; sums[7] = b3;
+  }
+
+  function put(sums, rows, filters, out, places, p, filter) {
+    for (let r = 0; r < rows; r++) for (let k = 0; k < filters; k++) out[places[p + r] + filter + k] += sums[4 * r + k];
+  }
+
+  /** `count` filters, filter r's i-th weight given by `number(r, i)`: four of them side by side. */
+  function inFours(to, count, length, number) {
+    for (let r = 0; r < count; r++) for (let i = 0; i < length; i++) to[(r - (r % 4)) * length + 4 * i + (r % 4)] = number(r, i);
+    return to;
+  }
+
+  /** In float32, as Keras; four rows with four filters at a time, by the processor's vector instructions: null where they are forbidden. */
+  function vectorMill() {
+    let memory, fourByFour;
+    try {
+      memory = new WebAssembly.Memory({ initial: 1 });
+      ({ fourByFour } = new WebAssembly.Instance(new WebAssembly.Module(fourByFourCode()), { js: { memory } }).exports);
+    } catch { return null; }
+    const SUMS = 16; // the address of 16 numbers; rows and filters stand behind them
+    let [end, at, capacity] = [128, 0, 0];
+    const view = (address, length) => new Float32Array(memory.buffer, address, length);
+    function take(length) { // an address with room for so many numbers
+      const address = end;
+      end += Math.ceil(length / 4) * 16;
+      if (end > memory.buffer.byteLength) memory.grow(Math.ceil((end - memory.buffer.byteLength) / 65536));
+      return address;
+    }
+    return {
+      rows(length) {
+        if (capacity < length) [at, capacity] = [take(BLOCK * length), length];
+        return view(at, BLOCK * length);
+      },
+      pack(count, length, number) {
+        const address = take(Math.ceil(count / 4) * 4 * length);
+        inFours(view(address, Math.ceil(count / 4) * 4 * length), count, length, number);
+        return address;
+      },
+      multiply(packed, count, length, out, places) {
+        const sums = view(SUMS, 16);
+        for (let filter = 0; filter < count; filter += 4) {
+          for (let p = 0; p < places.length; p += 4) {
+            fourByFour(at + 4 * p * length, 4 * length, packed + 4 * filter * length, SUMS);
+            put(sums, Math.min(4, places.length - p), Math.min(4, count - filter), out, places, p, filter);
+          }
+        }
+      },
+    };
+  }
+
+  /** WebAssembly of fourByFour(row, next, weights, sums), addresses all: the first of four rows, `next` bytes apart and as long; four filters; 16 sums. */
+  function fourByFourCode() {
+    const [I32, V128, EMPTY] = [0x7f, 0x7b, 0x40];
+    const [row, next, weights, sums, second, third, fourth, end, sum, four] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12]; // the locals; sum: one vector a row
+    const rows = [row, second, third, fourth];
+    const get = (local) => [0x20, local], set = (local) => [0x21, local], constant = (n) => [0x41, n], plus = 0x6a, less = 0x49;
+    const load = [0xfd, 0, 2, 0], spread = [0xfd, 9, 2, 0], store = (offset) => [0xfd, 11, 2, offset], add = [0xfd, 0xe4, 1], multiply = [0xfd, 0xe6, 1];
+    const code = [
+      [second, row], [third, second], [fourth, third], [end, row]].flatMap(([local, before]) => [...get(before), ...get(next), plus, ...set(local)]).concat(
+      0x03, EMPTY, // loop
+      get(weights), load, set(four),
+      rows.flatMap((local, r) => [get(sum + r), get(local), spread, get(four), multiply, add, set(sum + r)].flat()),
+      rows.flatMap((local) => [...get(local), ...constant(4), plus, ...set(local)]), get(weights), constant(16), plus, set(weights),
+      get(row), get(end), less, 0x0d, 0, 0x0b, // again while row < end
+      rows.flatMap((_, r) => [get(sums), get(sum + r), store(16 * r)].flat()), 0x0b).flat();
+    const text = (word) => [word.length, ...new TextEncoder().encode(word)];
+    const section = (id, ...bytes) => { const content = bytes.flat(); return [id, ...long(content.length), ...content]; };
+    const long = (n) => (n < 128 ? [n] : [(n & 127) | 128, n >> 7]);
+    const body = [2, 4, I32, 5, V128, ...code]; // locals beside the four arguments: second to end, four sums and the weights
+    return Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, // what every module begins with
+      section(1, 1, 0x60, 4, I32, I32, I32, I32, 0), // the type of the function: four numbers in, none out
+      section(2, 1, text("js"), text("memory"), 2, 0, 1), section(3, 1, 0), section(7, 1, text("fourByFour"), 0, 0),
+      section(10, 1, long(body.length), body)].flat());
+  }
+
   // ---- a network from its description ----
 
   /** `layers` in the order they are computed; where a layer names a stretch of numbers, they are in `arrays`. */
@@ -74,7 +183,7 @@ function engine() {
         const slope = tabulated(read(slopes), table.reach, 0, 0); // the last slope goes on
         return { f: tabulated(read(table), table.reach, ...options), slope: (y, x) => slope(x) };
       }
-      return call === "bent" ? { f: bent(...options), slope: bentSlope(...options) } : { f: FUNCTIONS[call], slope: SLOPES[call] };
+      return call === "bent" ? { f: bent(...options), slope: bentSlope(...options), bends: options } : { f: FUNCTIONS[call], slope: SLOPES[call] };
     };
     for (const layer of layers) {
       const before = layer.sources.map((name) => network.get(name).shape);
@@ -122,11 +231,12 @@ function engine() {
   }
 
   function activated(step, sums) {
-    const { f, bias, slope } = step;
+    const { f, bias, slope, bends } = step;
     const out = new Float32Array(sums.length);
     if (slope?.length > 1 && step.rule !== "bend") step.kept = Float32Array.from(sums); // the way back asks for it
     if (!f) softmax(sums, bias.length);
     if (f === FUNCTIONS.relu) rectify(sums, out);
+    else if (bends) bend(sums, out, ...bends);
     else if (f && f !== FUNCTIONS.linear) for (let i = 0; i < out.length; i++) out[i] = f(sums[i]);
     else out.set(sums);
     return out;
@@ -136,15 +246,23 @@ function engine() {
     for (let i = 0; i < out.length; i++) out[i] = sums[i] < 0 ? 0 : sums[i];
   }
 
-  /** Room for the sums of one layer, in doubles, set to zero: taken again and again, as new memory costs more than adding up. */
-  let room = new Float64Array(0);
-  function zeros(length) {
-    if (room.length < length) room = new Float64Array(length);
-    return room.subarray(0, length).fill(0);
+  function bend(sums, out, slope, threshold = 0, most = Infinity) {
+    for (let i = 0; i < out.length; i++) {
+      const x = sums[i];
+      out[i] = x > threshold ? (x < most ? x : most) : slope * (x - threshold);
+    }
   }
+
+  /** Room for the sums of one layer, in doubles: taken again and again, as new memory costs more than adding up. */
+  let sums = new Float64Array(0);
+  function taken(length) {
+    if (sums.length < length) sums = new Float64Array(length);
+    return sums.subarray(0, length);
+  }
+  const zeros = (length) => taken(length).fill(0);
   function copied(x) {
-    const out = zeros(x.length);
-    out.set(x);
+    const out = taken(x.length);
+    for (let i = 0; i < x.length; i++) out[i] = x[i];
     return out;
   }
 
@@ -239,78 +357,38 @@ function engine() {
     for (let k = 0; k < count; k++) out[to + k] += x[from + k] * kernel[first + k];
   }
 
-  /** Filters over all channels of their group: some windows are laid out one after the other, and met by four filters at a time. */
+  /** Filters over all channels of their group: some windows are laid out one after the other, and met by all filters. */
   function mixed(step, x) {
     const [height, width, depth] = step.filterShape;
     const [, cols, filters] = step.shape;
-    const [own, length, block] = [filters / step.groups, height * width * depth, 16];
-    step.packed ??= packed(step, own, length);
+    const [own, length, kernel] = [filters / step.groups, height * width * depth, rounded(step)];
+    step.packed ??= range(step.groups).map((group) => mill.pack(own, length, (k, i) => kernel[i * filters + group * own + k]));
     const out = zeros(product(step.shape));
-    const windows = new Float64Array(block * length);
-    const sums = new Float64Array(8);
-    const pixels = step.shape[0] * cols;
-    for (let group = 0; group < step.groups; group++) {
-      const kernel = step.packed[group];
-      for (let pixel = 0; pixel < pixels; pixel += block) {
-        const some = Math.min(block, pixels - pixel);
-        gather(step, x, group * depth, pixel, some, windows);
-        for (let filter = 0; filter < own; filter += 4) {
-          for (let p = 0; p < some; p += 2) {
-            twoByFour(windows, p * length, (p + 1) * length, kernel, filter * length, length, sums);
-            const to = (pixel + p) * filters + group * own + filter;
-            const count = Math.min(4, own - filter);
-            for (let k = 0; k < count; k++) out[to + k] = sums[k];
-            if (p + 1 < some) for (let k = 0; k < count; k++) out[to + filters + k] = sums[4 + k];
-          }
-        }
-      }
+    for (let first = 0, pixels = step.shape[0] * cols; first < pixels; first += BLOCK) {
+      const some = range(Math.min(BLOCK, pixels - first)).map((p) => first + p);
+      step.packed.forEach((packed, group) => {
+        gather(step, x, group * depth, some, mill.rows(length));
+        mill.multiply(packed, own, length, out, some.map((pixel) => pixel * filters + group * own));
+      });
     }
     return out;
   }
 
-  /** Each filter's weights, of every group. */
-  function packed(step, own, length) {
-    const [kernel, filters] = [rounded(step), step.shape[2]];
-    return range(step.groups).map((group) => inFours(own, length, (k, i) => kernel[i * filters + group * own + k]));
-  }
-
-  function gather(step, x, channel, pixel, some, windows) {
+  function gather(step, x, channel, pixels, windows) {
     const [height, width, depth] = step.filterShape;
     const [, across, channels] = step.before[0];
     const [rows, cols] = met(step);
     windows.fill(0);
-    for (let p = 0; p < some; p++) {
-      const [row, col] = [Math.floor((pixel + p) / step.shape[1]), (pixel + p) % step.shape[1]];
+    pixels.forEach((pixel, p) => {
+      const [row, col] = [Math.floor(pixel / step.shape[1]), pixel % step.shape[1]];
       for (const [i, r] of rows[row]) {
-        for (const [j, c] of cols[col]) {
-          copy(windows, ((p * height + i) * width + j) * depth, x, (r * across + c) * channels + channel, depth);
-        }
+        for (const [j, c] of cols[col]) copy(windows, ((p * height + i) * width + j) * depth, x, (r * across + c) * channels + channel, depth);
       }
-    }
+    });
   }
 
   function copy(out, to, x, from, count) {
     for (let k = 0; k < count; k++) out[to + k] = x[from + k];
-  }
-
-  /** The sums of products of two rows of numbers with four others, which stand side by side: eight at once, so that each number is loaded seldom. */
-  function twoByFour(x, at, next, w, first, length, sums) {
-    let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
-    for (let i = 0, j = first; i < length; i++, j += 4) {
-      const a = x[at + i], b = x[next + i];
-      const w0 = w[j], w1 = w[j + 1], w2 = w[j + 2], w3 = w[j + 3];
-      a0 += a * w0; a1 += a * w1; a2 += a * w2; a3 += a * w3;
-      b0 += b * w0; b1 += b * w1; b2 += b * w2; b3 += b * w3;
-    }
-    sums[0] = a0; sums[1] = a1; sums[2] = a2; sums[3] = a3;
-    sums[4] = b0; sums[5] = b1; sums[6] = b2; sums[7] = b3;
-  }
-
-  /** `count` rows of numbers, row r's i-th given by `number(r, i)`: four rows side by side, in doubles. */
-  function inFours(count, length, number) {
-    const rows = new Float64Array(Math.ceil(count / 4) * 4 * length);
-    for (let r = 0; r < count; r++) for (let i = 0; i < length; i++) rows[(r - (r % 4)) * length + 4 * i + (r % 4)] = number(r, i);
-    return rows;
   }
 
   // ---- what a unit sees; a box is [[first row, last + 1], columns, channels] ----
@@ -553,23 +631,17 @@ function engine() {
   /** Cell by cell of the window: each channel of a pixel gets the sum, over the filters, of what arrived times the weight. */
   function mixedBack(step, d, into) {
     const [filters, depth, taps] = [step.shape[2], step.filterShape[2], step.filterShape[0] * step.filterShape[1]];
-    const own = filters / step.groups;
-    const kernel = rounded(step);
+    const [own, kernel] = [filters / step.groups, rounded(step)];
     step.packedBack ??= range(taps).map((tap) => range(step.groups).map((group) =>
-      inFours(depth, own, (i, k) => kernel[(tap * depth + i) * filters + group * own + k])));
-    const pixels = step.packedBack.map(() => []); // where it arrived, where it goes
-    eachTap(step, (to, from, tap) => { if (!isBlank(d, to, filters)) pixels[tap].push(to, from); });
-    const [arrived, sums] = [Float64Array.from(d), new Float64Array(8)];
-    pixels.forEach((some, tap) => step.packedBack[tap].forEach((weights, group) => {
-      for (let n = 0; n < some.length; n += 4) {
-        const two = n + 2 < some.length;
-        const [at, next] = [some[n] + group * own, (two ? some[n + 2] : some[n]) + group * own];
-        for (let i = 0; i < depth; i += 4) {
-          twoByFour(arrived, at, next, weights, i * own, own, sums);
-          const count = Math.min(4, depth - i);
-          for (let k = 0; k < count; k++) into[some[n + 1] + group * depth + i + k] += sums[k];
-          if (two) for (let k = 0; k < count; k++) into[some[n + 3] + group * depth + i + k] += sums[4 + k];
-        }
+      mill.pack(depth, own, (i, k) => kernel[(tap * depth + i) * filters + group * own + k])));
+    const pixels = range(taps).map(() => []); // where it arrived, where it goes
+    eachTap(step, (to, from, tap) => { if (!isBlank(d, to, filters)) pixels[tap].push([to, from]); });
+    pixels.forEach((all, tap) => step.packedBack[tap].forEach((packed, group) => {
+      for (let first = 0; first < all.length; first += BLOCK) {
+        const some = all.slice(first, first + BLOCK);
+        const rows = mill.rows(own);
+        some.forEach(([to], p) => copy(rows, p * own, d, to + group * own, own));
+        mill.multiply(packed, depth, own, into, some.map(([, from]) => from + group * depth));
       }
     }));
   }

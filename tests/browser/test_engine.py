@@ -42,10 +42,26 @@ function sources(places) {
 """
 
 
+COUNTED = """
+let instances = 0;
+const construct = (made, given) => { instances++; return new made(...given); };
+WebAssembly.Instance = new Proxy(WebAssembly.Instance, { construct });
+"""
+
+
 @pytest.fixture(scope="module")
 def page(browser):
     with local_page(browser) as page:
-        page.add_script_tag(content=ENGINE + GLUE)
+        page.add_script_tag(content=COUNTED + ENGINE + GLUE)
+        assert page.evaluate("instances") == 1  # the convolutions' inner loop
+        yield page
+
+
+@pytest.fixture(scope="module")
+def plain_page(browser):
+    """A page that may not compile WebAssembly."""
+    with local_page(browser) as page:
+        page.add_script_tag(content="delete window.WebAssembly;" + ENGINE + GLUE)
         yield page
 
 
@@ -213,6 +229,19 @@ def compare(page_says, here, top, largest):
     assert worst < 1e-4, (here, page_says)
     assert abs(float(page_says["activation"]) - float(page_says["output"])) <= float(page_says["tolerance"])
     return worst
+
+
+@pytest.mark.parametrize("name", ["random 0", "random 5", "branches", "quicknet, trained"])
+def test_where_webassembly_is_forbidden_the_page_computes_the_same(page, plain_page, name):
+    model = NETWORKS[name]()
+    image = np.random.default_rng(1).normal(size=model.input_shape[1:]).astype("float32")
+    found, plain = run(page, model, image), run(plain_page, model, image)
+    for layer, values in plain.items():
+        np.testing.assert_allclose(found[layer], values, atol=1e-5 * max(np.abs(values).max(), 1e-3), rtol=0)
+    both = [here.evaluate("back({ of: 'score', index: 0 })") for here in (page, plain_page)]
+    for layer in plain:
+        one, other = (np.array(slopes[layer], float) for slopes in both)
+        np.testing.assert_allclose(one, other, atol=1e-5 * max(np.abs(other).max(), 1e-6), rtol=0)
 
 
 @pytest.mark.parametrize("dtype, most", [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)])

@@ -264,6 +264,10 @@ def test_a_large_network_is_computed_in_a_worker_unless_that_is_forbidden(
     drag(page, (8, 6), (20, 6), (13, 22))
     point_at(page, "conv2", 0.55, 0.3)
     assert len(page.workers) == workers
+    compiled = (
+        "new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0)) instanceof WebAssembly.Module"
+    )
+    assert all(here.evaluate(compiled) for here in [page, *page.workers])  # the file's own policy allows it
     check_against_keras(page, explorer)
     page.close()
 
