@@ -130,10 +130,9 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
         label = str(pixel) if real else ""  # padding has no number of its own
         axes.text(pixel + 0.46, 0.4, label, color=ink, fontsize=9, ha="center", va="center")
     for index, start in enumerate(starts):
-        y = -0.75 * (index + 1)
+        y, taps = -0.75 * (index + 1), range(start, start + reach, dilation)
         axes.plot([start + 0.46, start + reach - 0.54], [y + 0.25] * 2, color=COLORS["kernel"], lw=1)
-        for tap in range(kernel):
-            axes.add_patch(Rectangle((start + dilation * tap, y), 0.92, 0.5, fc=COLORS["kernel"], ec="none"))
+        axes.broken_barh([(tap, 0.92) for tap in taps], (y, 0.5), fc=COLORS["kernel"], ec="none")
         look = {"va": "center", "fontsize": 9, "color": COLORS[tap_name]}
         axes.text(size + after + 0.3, y + 0.25, f"{tap_name} {index}", **look)
     axes.set(xlim=(-before - 0.2, size + after + 2.4), ylim=(-0.75 * outputs - 0.2, 1.0))
@@ -329,12 +328,11 @@ def graph(nodes, *, notes=None, title="", backward=None):
     axes.axis("off")
     axes.set_title(title, loc="left")
     figure.draw_without_rendering()  # now the boxes have their sizes, and arrows can end at them
-    for name, source in edges:
-        value = backward.get((name, source))
-        aside = 0 if value is None else 4
-        _arrow(axes, boxes[source], boxes[name], "#9A9A9A", aside)
-        if value is not None:
-            _arrow(axes, boxes[name], boxes[source], COLORS["gradient"], aside, value)
+    for edge in edges:
+        later, earlier = (boxes[name] for name in edge)
+        _arrow(axes, earlier, later, "#9A9A9A", aside=4 if edge in backward else 0)
+        if edge in backward:
+            _arrow(axes, later, earlier, COLORS["gradient"], aside=4, label=backward[edge])
     return Drawing(figure, axes)
 
 
