@@ -758,12 +758,12 @@ function engine() {
 
   /** Answers one question after the other: the network first, then images, and what to send back through it. */
   function server() {
-    let network, numbers, values;
+    let network, numbers;
     return ({ layers, arrays, image, probe, target }) => {
       if (layers) [network, numbers] = [open(layers, arrays), arrays];
       const wrong = probe && disagreements(network, numbers, probe);
-      if (image) values = forward(network, image);
-      if (!layers) return { wrong, values: image && values, target, gradients: target && values && backward(network, values, target) };
+      const values = image && forward(network, image);
+      if (!layers) return { wrong, values, target, gradients: target && values && backward(network, values, target) };
     };
   }
 

@@ -55,7 +55,10 @@ class Runner {
   }
   leave() {
     const source = `const answer = (${engine})().server();
-      onmessage = ({ data }) => { const found = answer(data); postMessage(found, Object.values(found?.values ?? {}).map((x) => x.buffer)); };`;
+      onmessage = ({ data }) => {
+        const found = answer(data), sent = [found?.values ?? {}, ...Object.values(found?.gradients ?? {})].flatMap(Object.values);
+        postMessage(found, [...new Set(sent.map((x) => x.buffer))]); // handed over, not copied: the worker keeps nothing
+      };`;
     this.address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     try {
       this.worker = new Worker(this.address);
@@ -283,7 +286,7 @@ function show(model, el) {
     tell();
     ways.update();
     if (!values) return;
-    if (target.of) { aloud = spoken; runner.ask({ target }); } else { explainSelected(); if (spoken) say(`Forward. ${shown.text}`); }
+    if (target.of) { aloud = spoken; compute(); } else { explainSelected(); if (spoken) say(`Forward. ${shown.text}`); }
   }
   const what = (of) => (of.of === "score" ? `the score of ${nameOf(final, classes, of)}` : `the loss if ${nameOf(final, classes, of)} were right`);
   /** Of an output that is a map, the unit to go back from is chosen there. */

@@ -269,6 +269,17 @@ def test_a_large_network_is_computed_in_a_worker_unless_that_is_forbidden(
     )
     assert all(here.evaluate(compiled) for here in [page, *page.workers])  # the file's own policy allows it
     check_against_keras(page, explorer)
+    explorer.image = drawing(page).reshape(28, 28, 1)
+    for of, index in (("score", 3), ("loss", 5)):  # of the same drawing: nothing is computed anew by chance
+        page.get_by_role("button", name="backward").click()
+        page.get_by_label("Gradients of what").select_option(of)
+        page.get_by_label("Which class").select_option(str(index))
+        page.locator(".network [data-layer=conv1] canvas").focus()
+        page.keyboard.press("Home")
+        settle(page)
+        explorer.backward(index, of)
+        slopes = explorer.gradients()["conv1"]
+        assert shown(page, "gradient") == pytest.approx(slopes.flat[np.abs(slopes).argmax()], abs=1e-4)
     page.close()
 
 
