@@ -274,6 +274,7 @@ def test_a_large_network_is_computed_in_a_worker_unless_that_is_forbidden(
         page.get_by_role("button", name="backward").click()
         page.get_by_label("Gradients of what").select_option(of)
         page.get_by_label("Which class").select_option(str(index))
+        settle(page)
         page.locator(".network [data-layer=conv1] canvas").focus()
         page.keyboard.press("Home")
         settle(page)
