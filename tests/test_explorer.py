@@ -378,15 +378,8 @@ def test_a_file_is_written_whole_or_not_at_all(explorer, tmp_path, monkeypatch):
 
 
 def test_strongest_contributions_of_a_dense_unit_say_where_they_come_from():
-    L = keras.layers
-    parts = [
-        L.Input((6, 8, 2)),
-        L.MaxPooling2D(2, name="p"),
-        L.Flatten(),
-        L.Dropout(0.2),
-        L.Dense(3, name="d"),
-    ]
-    model = keras.Sequential(parts)
+    pool, dense = L.MaxPooling2D(2, name="p"), L.Dense(3, name="d")
+    model = keras.Sequential([L.Input((6, 8, 2)), pool, L.Flatten(), L.Dropout(0.2), dense])
     image = np.random.default_rng(7).normal(size=(6, 8, 2))
     e, steps = inspection.explain(model, image, "d", 2), inspection.steps(model)
     pooled = inspection.activations(model, image)["p"]

@@ -185,9 +185,7 @@ def json_unit(place):
 
 
 def compare(page_says, here, top, largest):
-    """The page's explanation says what `here`, that of `inspection`, says, and names the `top` contributions.
-
-    Returns the largest difference.
+    """The page says what `here`, of `inspection`, says, and names the `top` contributions; return the largest difference.
 
     Activations are compared beside the `largest` of the layer: where a sum cancels, little of it is left.
     """
