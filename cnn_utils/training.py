@@ -1,11 +1,11 @@
-"""The few lines that training cells share: the learning rate, a quick recipe, and logs for TensorBoard."""
+"""The few lines that training cells share: the learning rate, batches, a quick recipe, logs for TensorBoard."""
 
 import math
 import numbers
 
 import numpy as np
 
-from cnn_utils import graphs, keras
+from cnn_utils import graphs, keras, tf
 from cnn_utils.arithmetic import whole_number
 
 
@@ -33,6 +33,23 @@ def one_cycle(peak, steps, *, warmup=0.3):
     return decay(peak / 25, steps - climb, warmup_target=peak, warmup_steps=climb)
 
 
+def batches(x, y, batch_size, *, shuffle=True, seed=None):
+    """Examples and labels as batches for ``fit(..., shuffle=False)``, without its wait at the end of an epoch.
+
+    Of arrays `fit` makes a pipeline that TensorFlow tunes; the tuner sleeps for ever longer times, up to a minute, and
+    whoever ends the pipeline waits for it to wake. Here nothing is tuned. The order is another in every epoch; it
+    follows ``seed`` and `keras.utils.set_random_seed`. Raises ValueError if ``x`` and ``y`` differ in length.
+
+    >>> [labels.numpy().tolist() for _, labels in batches([[0.1], [0.2], [0.3]], [1, 2, 3], 2, shuffle=False)]
+    [[1, 2], [3]]
+    """
+    x, y = _examples(x, y)
+    options, rows = tf.data.Options(), tf.data.Dataset.from_tensor_slices((x, y))
+    options.autotune.enabled = False
+    rows = rows.shuffle(len(x), seed) if shuffle else rows
+    return rows.batch(whole_number("batch_size", batch_size)).prefetch(2).with_options(options)
+
+
 def quick_fit(model, x, y, *, epochs=1, batch_size=128, peak=0.015, callbacks=None):
     """Train a network that returns logits in about one pass over the data: `models.quicknet` on MNIST.
 
@@ -44,24 +61,30 @@ def quick_fit(model, x, y, *, epochs=1, batch_size=128, peak=0.015, callbacks=No
     Returns Keras' history. Raises ValueError if ``x`` and ``y`` differ in length, a label is none of the
     network's classes, or there are fewer than two batches.
     """
-    x, y = np.asarray(x), np.asarray(y)
-    if not x.ndim or x.shape[:1] != y.shape[:1]:
-        raise ValueError(f"y has shape {y.shape}, x has {x.shape}: give one label for each example of x")
+    x, y = _examples(x, y)
     epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size)
-    batches, classes = math.ceil(len(x) / batch_size), model.output_shape[-1]
+    steps, classes = math.ceil(len(x) / batch_size), model.output_shape[-1]
     if y.ndim != 1 or not np.isin(y, np.arange(classes)).all():
         found = f"y has shape {y.shape} and values from {y.min()} to {y.max()}"
         raise ValueError(f"{found}: give each image one label, a whole number from 0 to {classes - 1}")
-    if epochs * batches < 2:
+    if epochs * steps < 2:
         raise ValueError(f"batch_size={batch_size} makes one step of {len(x)} examples: the rate needs two")
-    rate = one_cycle(peak, epochs * batches)
+    adam = keras.optimizers.Adam(one_cycle(peak, epochs * steps), beta_1=0.7, beta_2=0.9)
+    adam.build(model.trainable_variables)  # else the first step makes its variables, and is traced again
     model.compile(
-        keras.optimizers.Adam(rate, beta_1=0.7, beta_2=0.9),
+        adam,
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
-        steps_per_execution=min(50, batches),
+        steps_per_execution=min(50, steps),
     )
-    targets = keras.utils.to_categorical(y, classes)
-    return model.fit(x, targets, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=callbacks)
+    given = batches(x, keras.utils.to_categorical(y, classes), batch_size)
+    return model.fit(given, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
+
+
+def _examples(x, y):
+    x, y = np.asarray(x), np.asarray(y)
+    if not x.ndim or x.shape[:1] != y.shape[:1]:
+        raise ValueError(f"y has shape {y.shape}, x has {x.shape}: give one label for each example of x")
+    return x, y
 
 
 class TensorBoard(keras.callbacks.TensorBoard):

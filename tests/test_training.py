@@ -42,6 +42,40 @@ def fit(model, callback, **options):
     return history.history
 
 
+class TestBatches:
+    def rows(self, **options):
+        """The labels of two epochs, batch by batch; every image belongs to its label."""
+        keras.utils.set_random_seed(0)
+        x, y = np.arange(10.0)[:, None], np.arange(10)
+        given = training.batches(x, y, 4, **options)
+        epochs = []
+        for _ in range(2):
+            pairs = [(image.numpy(), label.numpy()) for image, label in given]
+            assert all((image[:, 0] == label).all() for image, label in pairs)
+            epochs.append([label.tolist() for _, label in pairs])
+        return epochs
+
+    def test_every_epoch_has_each_example_once_in_another_order(self):
+        first, second = self.rows(seed=1)
+        assert [len(batch) for batch in first] == [4, 4, 2]
+        assert sorted(sum(first, [])) == sorted(sum(second, [])) == list(range(10))
+        assert first != second and sum(first, []) != list(range(10))
+
+    def test_the_seeds_say_which_order(self):
+        assert self.rows(seed=1) == self.rows(seed=1) != self.rows(seed=2)
+        assert self.rows() == self.rows()  # that of set_random_seed
+        assert self.rows(shuffle=False) == [[[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]] * 2
+
+    def test_nothing_waits_for_a_tuner(self):
+        assert training.batches([1.0], [1], 1).options().autotune.enabled is False
+
+    def test_names_what_does_not_fit(self):
+        with pytest.raises(ValueError, match=r"y has shape \(1,\), x has \(2,\): give one label for each"):
+            training.batches([1.0, 2.0], [1], 1)
+        with pytest.raises(ValueError, match="batch_size=0 must be a whole number"):
+            training.batches([1.0], [1], 0)
+
+
 class TestQuickFit:
     def test_reads_most_sample_digits_after_one_pass(self):
         mnist = datasets.load("mnist", source="sample")
@@ -57,6 +91,12 @@ class TestQuickFit:
         training.quick_fit(model, x.tolist(), y.tolist(), epochs=2, batch_size=8)
         assert model.optimizer.iterations == 6  # 8, 8 and 4 images, twice
         assert float(model.optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+
+    def test_its_step_is_traced_once(self, monkeypatch):
+        traced, step = [], keras.Model.train_step
+        monkeypatch.setattr(keras.Model, "train_step", lambda *given: traced.append(1) or step(*given))
+        training.quick_fit(models.quicknet((16, 16, 1), 3), *data(20, size=16), epochs=2, batch_size=8)
+        assert len(traced) == 1
 
     @pytest.mark.parametrize(
         ("change", "message"),

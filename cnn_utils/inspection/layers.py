@@ -218,7 +218,7 @@ def read(model):
         own = {"name": "softmax", "kind": kind_of(layer), "layer": layer, "function": function_of(layer)}
         steps["softmax"] = last._replace(**own, **seen)
 
-    @tf.function(input_signature=[tf.TensorSpec((1, *inputs[0].shape[1:]), tf.float32)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((1, *inputs[0].shape[1:]), tf.float32)])
     def run(image):
         values = {}  # the layers themselves are called, not the model: those of a model in it are seen, too
         for step in steps.values():

@@ -70,13 +70,13 @@ def remedies(browser, tmp_path_factory):
     given["cross_entropy"] = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     notebook = notebooks.read(notebooks.FOLDER / "08_fashion_mnist.ipynb")
     sources = [cell.source for cell in notebooks.code_cells(notebook)]
-    words = ("def network(", "def batches(", "remedies = ", "records = ")
-    network, batches, first, last = (
+    words = ("def network(", "def train(", "remedies = ", "records = ")
+    network, train, first, last = (
         next(place for place, source in enumerate(sources) if word in source) for word in words
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNN_UTILS_RUNS", str(tmp_path_factory.mktemp("remedies")))
-        for source in (sources[network], sources[batches], *sources[first : last + 1]):
+        for source in (sources[network], sources[train], *sources[first : last + 1]):
             exec(source, given)
     return given
 
