@@ -666,7 +666,7 @@ function engine() {
     const sizes = parts.reduce((total, { products }) => total + products.reduce((all, x) => all + Math.abs(x), 0), 0);
     const found = { layer, parts, own, right: index === target.index, output, sum, tolerance: 1e-5 * sizes + 2 ** -126, gate: own?.squashed ? null : gateOf(network, step, values, gradients, place),
       unit: step.vector ? [place[2]] : place.slice(0, 2), channel: step.vector ? null : place[2] };
-    return { ...found, text: told(found, target) };
+    return { ...found, text: told(found, target, last) };
   }
 
   /** The function behind a sum: its slope, and what passes it; softmax has no slope of its own. */
@@ -736,9 +736,12 @@ function engine() {
   const short = (x) => String(Number(x.toPrecision(4)));
   const named = ({ layer, unit, channel }) => `${layer}, ${channel === null ? `unit ${unit[0]}` : `(${unit.join(", ")}) of channel ${channel}`}`;
 
-  function told(found, { of, index }) {
+  function told(found, { of, index }, last) {
+    const [, cols, channels] = last.shape;
+    const pixel = Math.floor(index / channels);
+    const unit = { layer: last.name, unit: [Math.floor(pixel / cols), pixel % cols], channel: index % channels };
     const from = found.parts.map(({ layer, products, sum }) => `${products.length} ${products.length === 1 ? "product" : "products"} from ${layer} sum to ${short(sum)};`);
-    return [`${named(found)}:`, ...from, `gradient of the ${of} of ${index} is ${short(found.output)}`].join(" ");
+    return [`${named(found)}:`, ...from, `gradient of the ${of} of ${last.vector ? index : named(unit)} is ${short(found.output)}`].join(" ");
   }
 
   // ---- for a worker, or the page in its place ----

@@ -210,6 +210,8 @@ def test_of_an_output_that_is_a_map_the_unit_to_go_back_from_is_chosen_on_it(bro
         page.locator(".network [data-layer=conv] canvas").focus()
         page.keyboard.press("Home")  # the largest gradient
         settle(page)
+        spoken = page.locator(".speech").text_content()
+        assert f"gradient of the score of scores, ({row}, {col}) of channel {channel} is " in spoken
         slopes = explorer.gradients()["conv"]
         assert shown(page, "gradient") == pytest.approx(slopes.flat[np.abs(slopes).argmax()], abs=1e-4)
         assert f"({row}, {col}) of channel {channel}" in explorer.figure().get_suptitle()
