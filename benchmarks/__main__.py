@@ -3,7 +3,15 @@
 import subprocess
 import sys
 
-PARTS = ("time_to_accuracy", "ladder", "layer_speed", "start_up", "tiny_network", "numpy_training")
+PARTS = (
+    "time_to_accuracy",
+    "ladder",
+    "layer_speed",
+    "start_up",
+    "tiny_network",
+    "numpy_training",
+    "fit_waits",
+)
 
 for part in sys.argv[1:] or PARTS:
     if part not in PARTS:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import (
+    fit_waits,
     ladder,
     layer_speed,
     measure,
@@ -22,7 +23,7 @@ from tools.notebooks import FOLDER, read
 
 @pytest.mark.parametrize(
     "part",
-    [ladder, layer_speed, numpy_training, start_up, time_to_accuracy, tiny_network],
+    [fit_waits, ladder, layer_speed, numpy_training, start_up, time_to_accuracy, tiny_network],
     ids=lambda part: part.__name__,
 )
 def test_each_part_runs_on_a_tiny_input(part, tmp_path, capsys, monkeypatch):
@@ -196,6 +197,8 @@ def test_the_tables_in_the_readme_and_in_notebook_6_are_what_was_measured():
     remedy = "measured anew: copy the table to the page, or `git checkout benchmarks/results`"
     assert time_to_accuracy.report(measured("time_to_accuracy")).strip() in readme, remedy
     assert ladder.block(measured("ladder")) in page, remedy
+    short = measured("fit_waits")["trainings"]["300 digits, 40 epochs"]
+    assert 1.5 < short["times longer"]["median"] < 2.5, "notebook 6 says: twice as long"
     tiny = measured("tiny_network")
     assert (
         f"{tiny['parameters']:,}" in page and f"{tiny['accuracy']['median']:.2%}".replace("%", " %") in page
