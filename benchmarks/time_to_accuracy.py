@@ -187,7 +187,7 @@ def stock(x, y, x_test, watch, seed, epochs):
 
 
 def lenet5(x, y, x_test, watch, seed, epochs):
-    """The network of notebook 6, trained as there, on all training images."""
+    """The network of notebook 6 and its learning rate, on all training images, given as arrays."""
     from cnn_utils import keras, models, training
 
     keras.utils.set_random_seed(seed)
