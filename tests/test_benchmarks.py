@@ -198,7 +198,9 @@ def test_the_tables_in_the_readme_and_in_notebook_6_are_what_was_measured():
     assert time_to_accuracy.report(measured("time_to_accuracy")).strip() in readme, remedy
     assert ladder.block(measured("ladder")) in page, remedy
     short = measured("fit_waits")["trainings"]["300 digits, 40 epochs"]
-    assert 1.5 < short["times longer"]["median"] < 2.5, "notebook 6 says: twice as long"
+    assert short["times longer, arrays"]["low"] > 1 < short["times longer, not built"]["median"], (
+        "notebook 6 says so"
+    )
     tiny = measured("tiny_network")
     assert (
         f"{tiny['parameters']:,}" in page and f"{tiny['accuracy']['median']:.2%}".replace("%", " %") in page
