@@ -148,7 +148,8 @@ class LayerExplorer(anywidget.AnyWidget):
             title = f"gradients of {what}, by what each layer gives"
             return picture.draw_gradients(self._steps, self.gradients(), title)
         values = inspection.activations(self._model, self.image)
-        return picture.draw(self._steps, values, self.explain(), self._classes)
+        seen = inspection.explain(self._model, self.image, *self._selected, values=values)
+        return picture.draw(self._steps, values, seen, self._classes)
 
     def save(self, path):
         """Write the explorer as one HTML file; return its size in bytes.

@@ -88,9 +88,9 @@ def steps(model) -> tuple[Step, ...]:
 def activations(model, image) -> dict[str, np.ndarray]:
     """What every layer makes of one image, float32: {layer name: its output, shaped as in Keras}.
 
-    The forward pass is compiled once per model, so a call takes about a millisecond for LeNet; it always
-    uses the model's current weights and layers. `image` has the shape of the model's input; a channel axis
-    of one may be left out, a leading batch axis of one is allowed.
+    It always uses the model's current weights and layers; from the ninth call on it is compiled, and takes about
+    a millisecond for LeNet. `image` has the shape of the model's input; a channel axis of one may be left out, a
+    leading batch axis of one is allowed.
 
     >>> from cnn_utils import models
     >>> values = activations(models.lenet5(), np.ones((28, 28)))

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -190,7 +191,7 @@ _networks: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def read(model):
-    """The model's steps by name, and a compiled function from a batch of one image to the output of each.
+    """The model's steps by name, and a function from a batch of one image to the output of each.
 
     Made once, kept while the model lives unchanged. Logits get a step of their own: their softmax.
     """
@@ -218,12 +219,16 @@ def read(model):
         own = {"name": "softmax", "kind": kind_of(layer), "layer": layer, "function": function_of(layer)}
         steps["softmax"] = last._replace(**own, **seen)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((1, *inputs[0].shape[1:]), tf.float32)])
-    def run(image):
+    def forward(image):
         values = {}  # the layers themselves are called, not the model: those of a model in it are seen, too
         for step in steps.values():
             values[step.name] = step.output(values) if step.sources else image
         return [tf.cast(value, tf.float32) for value in values.values()]
+
+    compiled, calls = tf.function(forward, autograph=False), count()
+
+    def run(image):  # compiling takes as long as some eight calls: a few images need not wait for it
+        return (forward if next(calls) < 8 else compiled)(tf.constant(image))
 
     _networks[model] = steps, run, state
     return steps, run
