@@ -51,7 +51,7 @@ def full_size(name):
 @functools.cache
 def small(name):
     """A network with random weights for the smallest images it takes."""
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(1)
     shape = (SMALLEST[name], SMALLEST[name] + 2, 1 if name == "lenet5_1998" else 3)
     return getattr(architectures, name)(shape, 7)
 
@@ -300,59 +300,31 @@ test_bad_arguments_are_named = bad_input_is_named(
 # Outputs.
 
 
-def resnet50_in_keras(name):
+def in_keras(name):
     name = re.sub(r"stage(\d_block\d)_(conv|shortcut)(\d?)", lambda m: f"conv{m[1]}_{m[3] or 0}", name)
     name = name.replace("logits", "predictions")
     return re.sub(r"^(conv1|.*_\d)$", r"\1_conv", name).replace("_norm", "_bn")
 
 
-def densenet121_in_keras(name):
-    def layer(match):
-        block, number, conv, norm = match.groups()
-        return f"conv{int(block) + 1}_block{number}_" + (f"{int(conv) - 1}_bn" if norm else f"{conv}_conv")
-
-    name = re.sub(r"block(\d)_layer(\d+)_conv(\d)(_norm)?$", layer, name)
-    name = re.sub(r"transition(\d)", lambda match: f"pool{int(match[1]) + 1}", name)
-    name = {"conv1": "conv1_conv", "last_norm": "bn", "logits": "predictions"}.get(name, name)
-    return re.sub(r"^(pool\d)$", r"\1_conv", name).replace("_norm", "_bn")
-
-
-def vgg16_in_keras(name):
-    name = re.sub(r"stage(\d)", r"block\1", name)
-    return {"dense1": "fc1", "dense2": "fc2", "logits": "predictions"}.get(name, name)
-
-
-@pytest.mark.parametrize(
-    ("name", "theirs", "renamed"),
-    [
-        ("vgg16", "VGG16", vgg16_in_keras),
-        ("resnet50", "ResNet50", resnet50_in_keras),
-        ("densenet121", "DenseNet121", densenet121_in_keras),
-    ],
-)
-def test_weights_from_keras_applications_give_their_outputs(name, theirs, renamed):
-    """Bit by bit no, but in float32's precision. ResNet50's biases there go into the means that are subtracted next."""
-    ours, rng = small(name), np.random.default_rng(1)
+def test_resnet50_gives_the_outputs_of_keras_applications():
+    """Its biases there, in front of normalisations, go into the means that these subtract. Notebook 9: the other two."""
+    ours, rng = small("resnet50"), np.random.default_rng(1)
     options = {"weights": None, "classes": 7, "classifier_activation": None}
-    theirs = getattr(keras.applications, theirs)(input_shape=ours.input_shape[1:], **options)
+    theirs = keras.applications.ResNet50(input_shape=ours.input_shape[1:], **options)
     for weight in theirs.weights:
         if weight.name in ("bias", "beta", "moving_mean"):
             weight.assign(rng.normal(0, 0.1, weight.shape))
         elif weight.name in ("gamma", "moving_variance"):
             weight.assign(rng.uniform(0.5, 1.5, weight.shape))
-        elif weight.name == "kernel":
-            weight.assign(
-                weight * 2**0.5
-            )  # what ReLU takes away: the image is to be heard in VGG's last layer
     copied, biases = 0, {}
     for layer in ours.layers:
         if not layer.weights:
             continue
-        values = [weight.numpy() for weight in theirs.get_layer(renamed(layer.name)).weights]
+        values = [weight.numpy() for weight in theirs.get_layer(in_keras(layer.name)).weights]
         copied += sum(value.size for value in values)
         if len(values) > len(layer.weights):
             *values, biases[layer.name] = values
-        elif name == "resnet50" and layer.name.endswith("_norm"):
+        elif layer.name.endswith("_norm"):
             gamma, beta, mean, variance = values
             values = gamma, beta, mean - biases[layer.name.removesuffix("_norm")], variance
         layer.set_weights(values)
@@ -495,10 +467,13 @@ def test_inspection_explains_units(name, layer):
     assert abs(said.activation - said.output) <= said.tolerance
 
 
-def test_the_explorer_opens_lenet5():
-    model = small("lenet5_1998")
-    explorer = LayerExplorer(
-        model, images(model, count=1)[0], layers=["image", "c1_map0", "s2_map0", "c3_map0"]
-    )
-    explorer.select("c3_map0", (4, 4), 0)
-    assert explorer.explain().layer == "c3_map0"
+@pytest.mark.parametrize("name", NAMES)
+def test_the_explorer_opens_it(name):
+    model = small(name)
+    steps = [step.name for step in inspection.steps(model)]
+    chosen = [steps[1], steps[len(steps) // 2], steps[-2]]
+    explorer = LayerExplorer(model, images(model, count=1)[0], layers=chosen)
+    for layer in chosen:
+        explorer.select(layer)
+        said = explorer.explain()  # raises ValueError if the arithmetic does not give what the model gives
+        assert said.layer == layer and abs(said.activation - said.output) <= said.tolerance
