@@ -4,6 +4,7 @@
 (which Jupyter would show in red). Nothing here imports TensorFlow before something asks for it.
 """
 
+import gc
 import importlib
 import os
 import pkgutil
@@ -59,7 +60,7 @@ def _import_quietly(name):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # twice as fast; unset, the newest processors only
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the environment and keras.json say
-    with _silent_stderr():
+    with _silent_stderr(), _no_search_for_garbage():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.get_logger().setLevel("ERROR")
         tensorflow.config.list_physical_devices()  # the search for a GPU logs too: let it do so now
@@ -83,3 +84,17 @@ def _silent_stderr():
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextmanager
+def _no_search_for_garbage():
+    """What the import makes stays to the end: to look for garbage in it, now and at the end, would take as long again."""
+    searching, first = gc.isenabled(), "tensorflow" not in sys.modules
+    gc.disable()
+    try:
+        yield
+    finally:
+        if first:  # later the reader's own garbage would stay, too
+            gc.freeze()
+        if searching:
+            gc.enable()

@@ -30,6 +30,25 @@ def test_tensorflow_and_keras_come_without_a_word():
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_no_garbage_is_looked_for_in_what_stays_and_the_readers_own_still_is():
+    code = """if True:
+        import gc, weakref
+        searches = []
+        gc.callbacks.append(lambda phase, info: searches.append(info["generation"]))
+        from cnn_utils import tf
+        print(max(searches, default=0), gc.isenabled(), gc.get_freeze_count() > 100_000)
+
+        class Ring: pass
+        ring = Ring()
+        ring.itself, alive = ring, weakref.ref(ring)
+        del ring
+        from cnn_utils import keras
+        gc.collect()
+        print(alive())
+    """
+    assert run(code).stdout == "0 True True\nNone\n"
+
+
 def test_a_missing_tensorflow_still_says_so():
     code = "import sys; sys.modules['tensorflow'] = None\nfrom cnn_utils import tf"
     with pytest.raises(subprocess.CalledProcessError) as failure:
