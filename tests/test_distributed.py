@@ -45,9 +45,25 @@ def run(folder, count=2, kill_at=None):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, run(folder)
+def resumed(tmp_path_factory):
+    """Two workers, one of them killed half-way, and started once more: the folder, and what each of the runs told."""
+    folder = tmp_path_factory.mktemp("resumed")
+    return folder, run(folder, kill_at=4), run(folder)
+
+
+def train_alone(folder, report=None):
+    """The same training as one worker, here."""
+    data = datasets.load("mnist", "sample")
+    x, y = data.x_train / np.float32(255), data.y_train.astype("int64")
+    return distributed.train(lenet, x, y, batch=500, folder=str(folder), save_every=2, report=report)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The weights of one worker that nothing has disturbed, and what it reported."""
+    folder, told = tmp_path_factory.mktemp("alone"), []
+    train_alone(folder, lambda *report: told.append(report))
+    return weights(folder), told
 
 
 class TestShares:
@@ -82,21 +98,32 @@ class TestShares:
 
 
 class TestTrain:
-    def test_two_workers_end_with_the_weights_of_one(self, undisturbed, tmp_path):
-        data = datasets.load("mnist", "sample")
-        x, y = data.x_train / np.float32(255), data.y_train.astype("int64")
-        seen = []
-        model = distributed.train(
-            lenet, x, y, batch=500, folder=str(tmp_path), report=lambda *told: seen.append(told)
-        )
-        assert [(number, count) for number, _, count in seen] == [(number, 500) for number in range(1, 9)]
-        one, two = weights(tmp_path), weights(undisturbed[0])
-        assert one.keys() == two.keys() and len(one) > 2 * len(model.weights)  # with the optimizer's
+    def test_two_workers_end_with_the_weights_of_one(self, alone, resumed):
+        one, two = alone[0], weights(resumed[0])
+        assert one.keys() == two.keys() and len(one) > 2 * len(lenet().weights)  # with the optimizer's
         for name, value in one.items():  # biases begin at 0: half a gradient would leave them half as large
             apart = np.abs(two[name] - value).max() / np.abs(value).max()
             assert apart < 0.03, (
                 f"{name}: rounding, and ReLUs that it turns, explain a hundredth, not {apart:.3f}"
             )
+
+    def test_it_goes_on_from_its_last_checkpoint_to_the_same_weights(self, alone, tmp_path):
+        class Stop(Exception):
+            pass
+
+        def stop(number, loss, count):
+            if number == 5:
+                raise Stop
+
+        with pytest.raises(Stop):
+            train_alone(tmp_path, stop)
+        told = []
+        train_alone(tmp_path, lambda *report: told.append(report))
+        assert [(number, count) for number, _, count in alone[1]] == [(n, 500) for n in range(1, 9)]
+        assert told == alone[1][4:]  # from step 5 on, with the same losses
+        found = weights(tmp_path)
+        for name, value in alone[0].items():
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
 
     def test_an_uneven_share_counts_as_much_as_its_rows(self):
         x, y = np.random.default_rng(0).random((7, 28, 28, 1), "float32"), np.arange(7)
@@ -108,7 +135,7 @@ class TestTrain:
         for found, expected in zip(model.get_weights(), alone.get_weights(), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
-    def test_refuses_the_checkpoint_of_another_network(self, undisturbed):
+    def test_refuses_the_checkpoint_of_another_network(self, resumed):
         def other():
             model = keras.Sequential(
                 [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
@@ -116,7 +143,7 @@ class TestTrain:
             model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
             return model
 
-        folder = str(undisturbed[0])
+        folder = str(resumed[0])
         with pytest.raises(
             ValueError, match="^folder='.*step-8 is of another network: choose another folder"
         ):
@@ -126,25 +153,20 @@ class TestTrain:
 
 
 class TestCommand:
-    def test_the_workers_train_and_the_chief_reports(self, undisturbed):
-        folder, told = undisturbed
-        steps = [line for index, line in told if line and line.startswith("step")]
+    def test_the_workers_train_and_the_chief_reports(self, resumed):
+        folder, *runs = resumed
+        steps = [line for told in runs for index, line in told if line and line.startswith("step")]
         assert [line.split(" · ")[0] for line in steps] == ["step 2", "step 4", "step 6", "step 8"]
         assert all(line.endswith("images/s") for line in steps) and list((folder / "logs").iterdir())
-        ends = {line for _, line in told if line and line.startswith("trained")}
-        assert len(ends) == 1 and "of the test images are read rightly" in ends.pop()
+        ends = [line for _, line in runs[1] if line and line.startswith("trained")]
+        assert len(ends) == 2 and len({*ends}) == 1 and "of the test images are read rightly" in ends[0]
 
-    def test_a_killed_run_is_reported_and_resumed_to_the_same_weights(self, undisturbed, tmp_path):
-        killed = run(tmp_path, kill_at=4)
+    def test_a_killed_worker_is_reported_and_ends_the_run(self, resumed):
+        killed = resumed[1]
         assert any(index == 0 and line and line.startswith("A worker is gone: ") for index, line in killed), (
             killed
         )
         assert not any(line and line.startswith("trained") for _, line in killed)
-        resumed = run(tmp_path)
-        assert not any(line and line.startswith("step 2 ") for _, line in resumed)
-        expected = weights(undisturbed[0])
-        for name, value in weights(tmp_path).items():
-            np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
     def test_a_worker_that_waits_in_vain_says_for_whom(self):
         with socket.socket() as held:
@@ -154,8 +176,8 @@ class TestCommand:
                 stack.enter_context(free := socket.socket()).bind(("127.0.0.1", 0))
                 own = f"127.0.0.1:{free.getsockname()[1]}"
             config = {"cluster": {"worker": [own, absent]}, "task": {"type": "worker", "index": 0}}
-            done = command("--timeout", 5, TF_CONFIG=json.dumps(config))
-        assert done.stdout.strip().endswith(f"TimeoutError: waiting for {own} and {absent} for 5 s")
+            done = command("--timeout", 1, TF_CONFIG=json.dumps(config))
+        assert done.stdout.strip().endswith(f"TimeoutError: waiting for {own} and {absent} for 1 s")
         assert done.returncode
 
     @pytest.mark.parametrize("arguments", [("--batch", 0), ("--rate", "-1"), ("--workers", "two")])
@@ -222,22 +244,22 @@ class TestCluster:
 
 class TestWatched:
     SCRIPT = (
-        "import time; from cnn_utils.distributed import workers; tell = workers.watched(2); tell('asleep'); "
+        "import time; from cnn_utils.distributed import workers; tell = workers.watched(1); tell('asleep'); "
     )
 
     def test_ends_a_process_that_hangs(self):
         done = subprocess.run(
             [sys.executable, "-c", self.SCRIPT + "time.sleep(60)"], capture_output=True, text=True
         )
-        assert done.returncode == -signal.SIGKILL and done.stdout == "TimeoutError: asleep for 2 s\n"
+        assert done.returncode == -signal.SIGKILL and done.stdout == "TimeoutError: asleep for 1 s\n"
 
     def test_leaves_one_that_tells_what_it_does(self):
-        script = self.SCRIPT + "[(time.sleep(0.5), tell('awake')) for _ in range(6)]; print('done')"
+        script = self.SCRIPT + "[(time.sleep(0.3), tell('awake')) for _ in range(5)]; print('done')"
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, "done\n")
 
     def test_ends_with_the_process_that_started_it(self):
-        script = self.SCRIPT.replace("(2)", "(50)") + "print('ready', flush=True); time.sleep(60)"
+        script = self.SCRIPT.replace("(1)", "(50)") + "print('ready', flush=True); time.sleep(60)"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen(
             [sys.executable, "-c", script], env=os.environ | {workers.PARENT: "1"}, **pipes

@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
-import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from cnn_utils import arithmetic, keras, reference, tf
 from tests import oracles
@@ -112,10 +112,8 @@ def test_convolution_is_scipys_cross_correlation():
     x, kernel = rng.normal(size=(3, 9, 8, 2)), rng.normal(size=(4, 3, 2, 5))
     output = reference.conv2d(x, kernel)
     for image, filter_ in itertools.product(range(3), range(5)):
-        theirs = sum(
-            scipy.signal.correlate2d(x[image, :, :, c], kernel[:, :, c, filter_], "valid") for c in range(2)
-        )
-        close(output[image, :, :, filter_], theirs)
+        theirs = ndimage.correlate(x[image], kernel[..., filter_])  # its windows reach over the edges, too
+        close(output[image, :, :, filter_], theirs[2:8, 1:7, 1])
 
 
 def test_the_classic_binary_example():
