@@ -45,6 +45,12 @@ def run(folder, count=2, kill_at=None):
 
 
 @pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, run(folder)
+
+
+@pytest.fixture(scope="module")
 def resumed(tmp_path_factory):
     """Two workers, one of them killed half-way, and started once more: the folder, and what each of the runs told."""
     folder = tmp_path_factory.mktemp("resumed")
@@ -98,8 +104,8 @@ class TestShares:
 
 
 class TestTrain:
-    def test_two_workers_end_with_the_weights_of_one(self, alone, resumed):
-        one, two = alone[0], weights(resumed[0])
+    def test_two_workers_end_with_the_weights_of_one(self, alone, undisturbed):
+        one, two = alone[0], weights(undisturbed[0])
         assert one.keys() == two.keys() and len(one) > 2 * len(lenet().weights)  # with the optimizer's
         for name, value in one.items():  # biases begin at 0: half a gradient would leave them half as large
             apart = np.abs(two[name] - value).max() / np.abs(value).max()
@@ -153,12 +159,12 @@ class TestTrain:
 
 
 class TestCommand:
-    def test_the_workers_train_and_the_chief_reports(self, resumed):
-        folder, *runs = resumed
-        steps = [line for told in runs for index, line in told if line and line.startswith("step")]
+    def test_the_workers_train_and_the_chief_reports(self, undisturbed):
+        folder, told = undisturbed
+        steps = [line for index, line in told if line and line.startswith("step")]
         assert [line.split(" · ")[0] for line in steps] == ["step 2", "step 4", "step 6", "step 8"]
         assert all(line.endswith("images/s") for line in steps) and list((folder / "logs").iterdir())
-        ends = [line for _, line in runs[1] if line and line.startswith("trained")]
+        ends = [line for _, line in told if line and line.startswith("trained")]
         assert len(ends) == 2 and len({*ends}) == 1 and "of the test images are read rightly" in ends[0]
 
     def test_a_killed_worker_is_reported_and_ends_the_run(self, resumed):
@@ -167,6 +173,13 @@ class TestCommand:
             killed
         )
         assert not any(line and line.startswith("trained") for _, line in killed)
+
+    def test_two_workers_go_on_to_the_weights_of_an_undisturbed_run(self, undisturbed, resumed):
+        folder, _, told = resumed
+        assert not any(line and line.startswith("step 2 ") for _, line in told)
+        expected = weights(undisturbed[0])
+        for name, value in weights(folder).items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
     def test_a_worker_that_waits_in_vain_says_for_whom(self):
         with socket.socket() as held:
