@@ -198,15 +198,16 @@ def test_code_and_page_agree_on_what_is_sent_back(explorer):
     assert page.locator(".panel output[data-field=gradient]").count() == 0
 
 
-def test_the_page_goes_on_while_the_kernel_is_busy_and_the_kernel_follows_when_it_is_free(explorer):
-    page = explorer
-    start_in_kernel(page, "import time; time.sleep(6)")
+def test_the_page_goes_on_while_the_kernel_is_busy_and_the_kernel_follows_when_it_is_free(explorer, tmp_path):
+    page, free = explorer, tmp_path / "free"
+    start_in_kernel(page, f"import os, time\nwhile not os.path.exists({str(free)!r}): time.sleep(0.02)")
     page.get_by_role("button", name="Image 1").click()
     point_at(page, "conv2", 0.3, 0.6)
     heading = page.locator(".panel h3").inner_text()
     assert heading.startswith("conv2 ·")
     said, best = shown(page, "activation"), page.locator(".bars .best").inner_text()
     assert page.evaluate(f"{KERNEL}.status") == "busy"  # nothing of this has waited
+    free.touch()
     assert in_kernel(page, "bool(np.array_equal(explorer.image, images[1].astype('float32')))")
     assert in_kernel(page, "explorer.explain().activation") == pytest.approx(said, abs=6e-5)
     row, col, channel = in_kernel(page, "[*explorer.explain().unit, explorer.explain().channel]")
@@ -286,14 +287,17 @@ def check_panel(page, panel, number, name):
         page,
         f"{{k: v for k, v in vars(explorers[{number}].explain()).items() if isinstance(v, (str, float))}}",
     )
-    assert panel.locator("h3").inner_text().startswith(f"{name} ·")
-    shown = {o.get_attribute("data-field"): o.inner_text() for o in panel.locator("output").all()}
+    heading, text, shown = panel.evaluate("""panel => [
+        panel.querySelector("h3").innerText,
+        panel.innerText,
+        Object.fromEntries([...panel.querySelectorAll("output")].map(o => [o.dataset.field, o.innerText])),
+    ]""")
+    assert heading.startswith(f"{name} ·")
     assert "activation" in shown
     # in half precision page and Keras round the same sums differently
     close = {"abs": 6e-5} if number < 3 else {"abs": 0.03, "rel": 0.05}
-    for field, text in shown.items():
-        assert float(text.replace("\u2212", "-")) == pytest.approx(explanation[field], **close), (name, field)
-    text = panel.inner_text()
+    for field, said in shown.items():
+        assert float(said.replace("\u2212", "-")) == pytest.approx(explanation[field], **close), (name, field)
     assert "\u2713 what the model itself gives" in text
     assert not any(wrong in text for wrong in ("undefined", "NaN", "null", "{", "}")), text
 
@@ -316,8 +320,8 @@ def test_the_page_fits_900_pixels_in_the_dark_theme(explorer):
 def test_the_page_outlives_its_kernel(explorer):
     page, errors = explorer, []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.evaluate(f"{KERNEL}.shutdown()")
-    page.wait_for_function(f"{KERNEL.removesuffix('.kernel')}?.kernel == null")
+    shut_down = f"async () => {{ const kernel = {KERNEL}; await kernel.shutdown(); return kernel.status }}"
+    assert page.evaluate(shut_down) == "dead"
     page.get_by_role("button", name="Clear").click()
     drag(page, (8, 6), (20, 6), (13, 22))
     point_at(page, "pool1", 0.3, 0.2)
