@@ -68,6 +68,7 @@ def pytest_collection_finish():
     """What TensorFlow and the tests' modules hold stays to the end: leave it out of every search for garbage."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.hookimpl(wrapper=True)

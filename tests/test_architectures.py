@@ -31,12 +31,11 @@ class Layer(NamedTuple):
 
 @functools.cache
 def full_size(name):
-    """The layers of a network as its paper has it. All weights are zero, which takes a tenth of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        zeros = lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)  # noqa: E731
-        patch.setattr(keras.initializers.GlorotUniform, "__call__", zeros)
+    """The layers of a network as its paper has it. No weight has a value, which takes a tenth of the time."""
+    with keras.StatelessScope(initialize_variables=False):
         auxiliary = {"auxiliary": True} if name == "googlenet with heads" else {}
         model = getattr(architectures, name.split()[0])(**auxiliary)
+    keras.utils.clear_session(free_memory=False)  # or Keras draws them when the next one is built
     found = {}
     for layer_name, kind, sources in graphs.nodes(graphs.model_graph(model)):
         layer = model.get_layer(layer_name)
@@ -436,7 +435,7 @@ def test_it_gives_logits_for_each_image(name):
 # What else opens them.
 
 
-@pytest.mark.parametrize("name", ["lenet5_1998", "alexnet", "googlenet", "resnet18"])
+@pytest.mark.parametrize("name", ["lenet5_1998", "resnet18"])  # an activation of its own; moving averages
 def test_it_predicts_the_same_after_saving_and_loading(name, tmp_path):
     model = small(name)
     model.save(tmp_path / "net.keras")
