@@ -88,7 +88,7 @@ def _silent_stderr():
 
 @contextmanager
 def _no_search_for_garbage():
-    """What the import makes stays to the end: to look for garbage in it, now and at the end, would take as long again."""
+    """What the import makes stays to the end: looking for garbage in it, now and when Python ends, takes a second."""
     searching, first = gc.isenabled(), "tensorflow" not in sys.modules
     gc.disable()
     try:
