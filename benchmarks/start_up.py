@@ -82,7 +82,8 @@ def tests():
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "tests.xml"
         began = time.perf_counter()
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", f"--junitxml={log}"]
+        two = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+        command = [sys.executable, "-E", "-m", "pytest", "-q", *two, f"--junitxml={log}"]
         subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # a failure takes time, too
         seconds = time.perf_counter() - began
         parts = Counter()
