@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """What TensorFlow and the tests' modules hold stays to the end: leave it out of every search for garbage."""
+    """What TensorFlow and the tests' modules hold stays: leave it out of every search for garbage, and search less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

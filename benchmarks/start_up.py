@@ -53,8 +53,7 @@ def main(arguments=None):
 
 
 def python(*arguments):
-    # what TensorFlow logs as it is imported is not for the table's reader
-    subprocess.run([sys.executable, *arguments], check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
+    subprocess.run([sys.executable, *arguments], check=True, cwd=ROOT)
 
 
 def first_picture(path):

@@ -31,7 +31,7 @@ class Layer(NamedTuple):
 
 @functools.cache
 def full_size(name):
-    """The layers of a network as its paper has it. No weight has a value, which takes a tenth of the time."""
+    """The layers of a network as its paper has it. No weight has a value: none is drawn."""
     with keras.StatelessScope(initialize_variables=False):
         auxiliary = {"auxiliary": True} if name == "googlenet with heads" else {}
         model = getattr(architectures, name.split()[0])(**auxiliary)
