@@ -24,14 +24,20 @@ TOKEN = "test"
 HOW = "no Chromium; `apt-get install chromium`, or `.venv/bin/playwright install chromium`"
 
 
+def missing(what):
+    """Skip what cannot be tested without it, unless these tests are required."""
+    if os.environ.get("CNN_UTILS_BROWSER") == "required":
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def browser():
-    """A headless Chromium that can reach 127.0.0.1 only. Without one, tests skip unless they are required."""
-    missing = pytest.fail if os.environ.get("CNN_UTILS_BROWSER") == "required" else pytest.skip
+    """A headless Chromium that can reach 127.0.0.1 only."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        missing("no Playwright to drive a browser with: `pip install -r requirements.txt`", pytrace=False)
+        missing("no Playwright to drive a browser with: `pip install -r requirements.txt`")
     flags = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking"]
     with sync_playwright() as playwright:
         installed = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))

@@ -10,6 +10,7 @@ import pytest
 
 from cnn_utils import arithmetic, inspection
 from pages.__main__ import NETWORKS, SITE
+from tests.browser.conftest import missing
 from tools import notebooks
 
 PAGES = ["index", "reference", "search", "notebooks/CLAIMS"]
@@ -20,8 +21,7 @@ MOST = 1_500_000  # bytes of a page and all it loads, but for the explorer
 @pytest.fixture(scope="module")
 def site():
     if not (SITE / "index.html").exists():
-        missing = pytest.fail if os.environ.get("CNN_UTILS_BROWSER") == "required" else pytest.skip
-        missing("the site is not built: `make pages`", pytrace=False)
+        missing("the site is not built: `make pages`")
     return SITE
 
 
