@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = """
 import os
+import tempfile
 import matplotlib
 from cnn_utils import folder, graphs, keras
 
@@ -20,6 +22,7 @@ assert keras.backend.backend() == "tensorflow" and keras.config.image_data_forma
 assert matplotlib.rcParams["font.size"] == 10
 assert not [name for name, value in os.environ.items() if "hostile" in value]
 assert os.environ["CNN_UTILS_SOURCE"] == "sample" and "CNN_UTILS_DATA" not in os.environ
+tempfile.mkstemp()  # stays: nbval kills its kernels
 graphs.log_directory("mine").name
 """
 
@@ -69,25 +72,15 @@ def test_a_notebook_under_test_sees_none_of_the_readers_settings(hostile, tmp_pa
     cell = nbformat.v4.new_code_cell(NOTEBOOK, execution_count=1)
     cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "'mine'"}, execution_count=1)]
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "inner.ipynb")
-    pytest_ = [
-        "pytest",
-        "-p",
-        "conftest",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        str(tmp_path),
-        "-c",
-        os.devnull,
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", *pytest_, "--nbval", "--nbval-current-env", str(tmp_path / "inner.ipynb")],
-        cwd=ROOT,
-        env=hostile,
-        capture_output=True,
-        text=True,
-    )
+    options = ["-p", "conftest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", os.devnull]
+    options += ["--nbval", "--nbval-current-env", str(tmp_path / "inner.ipynb")]
+    command = [sys.executable, "-m", "pytest", *options]
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp" if os.name == "posix" else None) as temporary:
+        environment = hostile | {"TMPDIR": temporary}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        left = os.listdir(temporary)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
+    assert left == []
     assert (Path(hostile["HOME"]) / "runs" / "mine" / "kept").exists()
 
 

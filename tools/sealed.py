@@ -27,6 +27,7 @@ def seal(scratch):
 
     The course's own variables stay; their folders are made absolute while ``~`` still is the reader's. What the
     reader's home caches (fonts found, browsers, data sets) is no setting: it is linked, where it can be written.
+    Temporary files go to ``scratch``, too: of a kernel or a worker that is killed, nobody else removes them.
     """
     for variable in ("CNN_UTILS_DATA", "CNN_UTILS_RUNS"):
         if os.environ.get(variable):
@@ -42,6 +43,9 @@ def seal(scratch):
         if os.access(cache, os.W_OK):
             (home / place).symlink_to(cache, target_is_directory=True)
     os.environ |= {"HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(ROOT)}
+    temporary = Path(scratch) / "t"  # short: the names of sockets may have about a hundred letters
+    temporary.mkdir(exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary)
     os.environ |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
 
 
