@@ -31,7 +31,11 @@ class Dataset:
     class_names: tuple
 
     def __repr__(self):
-        return f"<Dataset {self.name}, {self.source}: {_counts(self)}>"
+        return f"<Dataset {self.name}, {self.source}: {self._counts()}>"
+
+    def _counts(self):
+        examples = SETS[self.name].examples
+        return f"{len(self.x_train):,} training and {len(self.x_test):,} test {examples}"
 
 
 def load(name, source="auto"):
@@ -53,9 +57,8 @@ def load(name, source="auto"):
     if name not in tuple(SETS):
         raise ValueError(f"name={name!r} is not a data set: use one of {', '.join(map(repr, SETS))}")
     known, asked = SETS[name], f"source={source!r}"
-    if source == "auto" and os.environ.get("CNN_UTILS_SOURCE"):
-        source = os.environ["CNN_UTILS_SOURCE"]
-        asked = f"CNN_UTILS_SOURCE={source}"
+    if source == "auto" and (setting := os.environ.get("CNN_UTILS_SOURCE")):
+        source, asked = setting, f"CNN_UTILS_SOURCE={setting}"
     if source not in ("auto", "full", "sample"):
         raise ValueError(f'{asked} is not a source: use "auto", "full" or "sample"')
     if source == "sample" or not known.full:
@@ -65,23 +68,17 @@ def load(name, source="auto"):
     else:
         try:
             arrays, where = download.from_cache(known)
-        except download.Unavailable as reason:
+        except download.FAILURES as error:
+            reason = f"not in Keras' cache, no download from {download.HOST}"
             if source == "full":
+                said = f"{asked}: the full {known.title} could not be had: {reason}"
                 remedy = f'set CNN_UTILS_DATA to a folder with {known.full[0].path}, or use source="sample"'
-                problem = f"{asked}: the full {known.title} could not be had: {reason}"
-                raise FileNotFoundError(
-                    f"{problem}. Check the network and call again, or {remedy}"
-                ) from reason
+                raise FileNotFoundError(f"{said}. Check the network and call again, or {remedy}") from error
             source, where = "sample", f"packaged with the course; {reason}"
             arrays = download.packaged(known)
     source = "sample" if source == "sample" and known.full else "full"
     for part in ("x_train", "x_test"):
         arrays[part] = arrays[part].reshape(-1, *known.shape)
     dataset = Dataset(name, source, class_names=known.class_names, **arrays)
-    print(f"{known.title}: {source}, {_counts(dataset)} ({where})")
+    print(f"{known.title}: {source}, {dataset._counts()} ({where})")
     return dataset
-
-
-def _counts(dataset):
-    examples = SETS[dataset.name].examples
-    return f"{len(dataset.x_train):,} training and {len(dataset.x_test):,} test {examples}"

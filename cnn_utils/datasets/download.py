@@ -11,9 +11,9 @@ import hashlib
 import http.client
 import io
 import queue
+import tempfile
 import threading
 import urllib.request
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,7 @@ PATIENCE = 3  # seconds until the first answer: name look-up, connection and rep
 STALL = 10  # seconds without a byte once the download runs
 LONGEST = 180  # seconds for one file, however steadily it trickles
 LARGEST = 60_000_000  # bytes of one file, packed or not
-
-
-class Unavailable(Exception):
-    """The full set cannot be had just now; the message says why in a few words."""
+FAILURES = (OSError, ValueError, http.client.HTTPException, queue.Empty)  # `from_cache` has no full set
 
 
 def packaged(known):
@@ -44,29 +41,25 @@ def from_folder(known, folder):
     for file in known.full:
         path = folder / file.path
         try:
-            content = path.read_bytes()
+            arrays |= _unpack(file, path.read_bytes(), path, remedy)
         except OSError as error:
             problem = f"CNN_UTILS_DATA: {path} cannot be read: {error.strerror}. {remedy}"
             raise FileNotFoundError(problem) from error
-        arrays |= _unpack(file, content, path, remedy)
     return arrays
 
 
 def from_cache(known):
     """The arrays, and where they are from: Keras' cache, and for what that lacks the address Keras uses."""
     arrays, where = {}, "Keras' cache"
-    try:
-        cache = cnn_utils.folder("KERAS_HOME", "~/.keras") / "datasets"
-        for file in known.full:
-            path = cache / file.path
-            try:
-                arrays |= _unpack(file, path.read_bytes(), path)
-            except (OSError, ValueError):  # not there, or damaged
-                content = _fetch(ORIGIN + path.name)
-                arrays |= _unpack(file, content, path)
-                where = _keep(path, content)
-    except (OSError, ValueError, http.client.HTTPException, queue.Empty) as error:
-        raise Unavailable(f"not in Keras' cache, no download from {HOST}") from error
+    cache = cnn_utils.folder("KERAS_HOME", "~/.keras") / "datasets"
+    for file in known.full:
+        path = cache / file.path
+        try:
+            arrays |= _unpack(file, path.read_bytes(), path)
+        except (OSError, ValueError):  # not there, or damaged
+            content = _fetch(ORIGIN + path.name)
+            arrays |= _unpack(file, content, path)
+            where = _keep(path, content)
     return arrays, where
 
 
@@ -94,14 +87,12 @@ def _fetch(url):
 
 def _keep(path, content):
     """Put a checked file into the cache, whole or not at all: another process may be doing the same."""
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with tempfile.TemporaryDirectory(prefix=path.name, dir=path.parent) as folder:
+            part = Path(folder) / path.name
             part.write_bytes(content)
             part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError:
         return "downloaded; Keras' cache cannot be written"
     return "downloaded into Keras' cache"
@@ -110,10 +101,8 @@ def _keep(path, content):
 def _unpack(file, content, path, remedy=""):
     """The arrays in a file's bytes, once their checksum is right."""
     try:
-        arrays, digest = _read(file, content), hashlib.sha256()
-        for array in arrays.values():
-            digest.update(np.ascontiguousarray(array))
-        found = digest.hexdigest()
+        arrays = _read(file, content)
+        found = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
     except Exception as error:  # a damaged file can provoke almost any
         found = f"{len(content):,} bytes that do not unpack ({error or type(error).__name__})"
     if found != file.sha256:

@@ -1,13 +1,10 @@
 """What one unit of one layer computed, number by number, and the activations of every layer at once.
 
 Every layer's output is read as (rows, columns, channels); a vector of n units is one row, one column
-and n channels. So a dense layer is a 1×1 convolution, a global pool is a pool as large as its map,
-and one rule follows a unit's window back through the whole network.
-
-Which layers there are is in `layers`, which windows they look through in `windows`, the arithmetic here.
+and n channels. So a dense layer is a 1×1 convolution, a global pool is a pool as large as its map, and one rule
+follows a unit's window back through the whole network. Which layers there are is in `layers`, which windows
+they look through in `windows`, the arithmetic here.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
@@ -140,8 +137,8 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
         raise ValueError("values are not those of this model: give what activations(model, image) returns")
     maps = {name: value.reshape(known[name].shape) for name, value in values.items()}
     step = known[layer]
-    place = row, col, channel = _place(step, unit, channel, maps[layer])
-    unit, channel = ((channel,), None) if step.vector else ((row, col), channel)
+    place = _place(step, unit, channel, maps[layer])
+    unit, channel = (place[2:], None) if step.vector else (place[:2], place[2])
     output, inputs = float(maps[layer][place]), [maps[source] for source in step.sources]
     numbers = _numbers(step, inputs, place) if inputs else {"activation": output}
     numbers |= {"output": output, "precision": step.layer.compute_dtype, "function": step.function.name}
@@ -150,30 +147,26 @@ def explain(model, image, layer, unit=None, channel=None, *, values=None) -> Exp
     found = Explanation(layer, step.kind.name, unit, channel, **numbers, **seen)
     same = np.array_equal(found.activation, output, equal_nan=True)  # infinite or not a number, too
     if not same and not abs(found.activation - output) <= found.tolerance:
-        why = f"{found.precision} makes that no more than {found.tolerance:.1g} apart"
-        raise ValueError(
-            f"layer {layer!r} is not explained: for {found!r}, but the model gives {output:.6g}, and {why}"
-        )
+        said = f"layer {layer!r} is not explained: for {found!r}, but the model gives {output:.6g}"
+        raise ValueError(f"{said}, and {found.precision} makes that no more than {found.tolerance:.1g} apart")
     return found
 
 
 def _place(step, unit, channel, output):
     """(row, column, channel) of the unit asked for, checked; the most active of those left open."""
-    sizes, has = step.shape, "{} rows by {} columns by {} channels"
-    if step.vector:
-        sizes, has = step.shape[2:], "a vector of {} units"
-    asked = (None,) * min(len(sizes), 2) if unit is None else unit if np.iterable(unit) else (unit,)
+    asked = (None,) * (1 if step.vector else 2) if unit is None else unit if np.iterable(unit) else (unit,)
     asked = (*asked,) if step.vector and channel is None else (*asked, channel)
+    asked = (0, 0, *asked) if step.vector else asked  # its only row and column
     try:
         indices = [index if index is None else whole_number("unit", index, 0) for index in asked]
-        choices = [range(n) if i is None else [i] for i, n in zip(indices, sizes, strict=True)]
-        free = output.reshape(sizes)[np.ix_(*choices)]
+        choices = [range(n) if i is None else [i] for i, n in zip(indices, step.shape, strict=True)]
+        free = output[np.ix_(*choices)]
     except (ValueError, IndexError):
-        where = f"{step.name} is {has.format(*sizes)}, counted from 0"
+        has = "a vector of {2} units" if step.vector else "{} rows by {} columns by {} channels"
+        where = f"{step.name} is {has.format(*step.shape)}, counted from 0"
         raise ValueError(f"unit={unit!r}, channel={channel!r} does not fit: {where}") from None
     best = np.unravel_index(free.argmax(), free.shape)
-    place = tuple(int(choice[i]) for choice, i in zip(choices, best, strict=True))
-    return (0, 0, *place) if step.vector else place
+    return tuple(int(choice[i]) for choice, i in zip(choices, best, strict=True))
 
 
 def _numbers(step, inputs, place):
@@ -195,13 +188,16 @@ def _numbers(step, inputs, place):
             numbers["winner"] = (window.rows[0] + int(row), window.cols[0] + int(col), place[2])
             x, size = float(visible.max()), np.abs(patch).max()
         case "sum":
-            kernel, addends, terms = _weights(step, padded, place[2])
-            arrays = {"patch": patch, "kernel": kernel, "products": patch * kernel}
-            if step.vector and step.kind.shows == "contributions":
-                arrays = {name: array.ravel() for name, array in arrays.items()}
-            total, bias = float(arrays["products"].sum()), sum(addends) if addends else None
-            x, size = total + (bias or 0.0), np.abs(arrays["products"]).sum() + np.abs(addends).sum()
-            numbers |= arrays | {"sum": total, "bias": bias, "pre_activation": x, "terms": terms}
+            kernel, addends, terms = step.kind.weights(step)
+            mean = np.where(padded, 0.0, 1 / (~padded).sum())  # of the cells inside the map, as in TensorFlow
+            kernel = mean if kernel is None else np.asarray(kernel[..., place[2]], float)
+            shape = patch.size if step.vector and step.kind.shows == "contributions" else patch.shape
+            weighed, kernel = patch.reshape(shape), kernel.reshape(shape)
+            products, addends = weighed * kernel, [float(values[place[2]]) for values in addends]
+            total, bias = float(products.sum()), sum(addends) if addends else None
+            x, size = total + (bias or 0.0), np.abs(products).sum() + np.abs(addends).sum()
+            numbers |= {"patch": weighed, "kernel": kernel, "products": products, "sum": total, "bias": bias}
+            numbers |= {"pre_activation": x, "terms": {k: float(v[place[2]]) for k, v in terms.items()}}
     if step.function.name == "softmax":
         return numbers | _softmax(step, inputs, place)
     error = _rounding(step, size, patch.shape)
@@ -209,15 +205,6 @@ def _numbers(step, inputs, place):
     smooth = step.function.name not in ("linear", "relu")  # as exp(x) - 1, made of numbers near one
     tolerance = max(abs(low - value), abs(high - value)) + _rounding(step, abs(value) + smooth)
     return numbers | {"activation": value, "tolerance": tolerance}
-
-
-def _weights(step, padded, channel):
-    """Kernel (rows, columns, channels), addends of the bias and terms of one filter."""
-    kernel, addends, terms = step.kind.weights(step)
-    mean = np.where(padded, 0.0, 1 / (~padded).sum())  # TensorFlow divides by the cells inside the map
-    kernel = mean if kernel is None else np.asarray(kernel[..., channel], float)
-    terms = {name: float(values[channel]) for name, values in terms.items()}
-    return kernel.reshape(*padded.shape, -1), [float(values[channel]) for values in addends], terms
 
 
 def _softmax(step, inputs, place):
@@ -233,8 +220,7 @@ def _softmax(step, inputs, place):
     exponentials = np.exp(scores - scores.max())
     value = float(exponentials[place[2]] / exponentials.sum())
     tolerance = value * float(np.expm1(2 * error)) + _rounding(step, 1.0)
-    shown = {"scores": scores, "exponentials": exponentials}
-    return shown | {"activation": value, "tolerance": tolerance}
+    return {"scores": scores, "exponentials": exponentials, "activation": value, "tolerance": tolerance}
 
 
 def _rounding(step, size, shape=(1, 1, 1)):
@@ -244,8 +230,7 @@ def _rounding(step, size, shape=(1, 1, 1)):
     up the places of a window in the layer's precision, where errors go either way and grow like the square root
     of their number, and the channels in float32.
     """
-    precision = step.layer.compute_dtype
-    epsilon = {"bfloat16": 2.0**-7, "float16": 2.0**-10}.get(precision, 2.0**-23)
-    smallest = 2.0**-24 if precision == "float16" else 2.0**-126  # that is sure to be kept
+    limits = {"float16": (2.0**-10, 2.0**-24), "bfloat16": (2.0**-7, 2.0**-126)}
+    epsilon, smallest = limits.get(step.layer.compute_dtype, (2.0**-23, 2.0**-126))  # smallest: surely kept
     parts = (2 + np.sqrt(prod(shape[:2])) / 2) * epsilon + prod(shape) / 2 * 2.0**-23
     return float(size * parts) + smallest

@@ -4,8 +4,6 @@ Nothing outside the table asks which kind a layer is: the windows, the arithmeti
 page of the explorer follow its record.
 """
 
-from __future__ import annotations
-
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import cnn_utils
 from cnn_utils.arithmetic import padding_amounts
 from cnn_utils.inspection.windows import Axis, grouped, reshaped, stacked
 
@@ -42,17 +41,13 @@ class Kind:
 
 
 def _sliding(layer, shape):
-    kernels = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
-    dilations = getattr(layer, "dilation_rate", (1, 1))
-    axes = []
-    for size, kernel, stride, dilation in zip(shape[:2], kernels, layer.strides, dilations, strict=True):
-        before, _ = padding_amounts(size, kernel, layer.padding, stride=stride, dilation=dilation)
+    kernels = getattr(layer, "pool_size", getattr(layer, "kernel_size", shape[:2]))  # global: the whole map
+    strides, dilations = (getattr(layer, name, (1, 1)) for name in ("strides", "dilation_rate"))
+    padding, axes = getattr(layer, "padding", "valid"), []
+    for size, kernel, stride, dilation in zip(shape[:2], kernels, strides, dilations, strict=True):
+        before, _ = padding_amounts(size, kernel, padding, stride=stride, dilation=dilation)
         axes.append(Axis(kernel, stride, dilation, before))
     return tuple(axes)
-
-
-def _whole_map(layer, shape):
-    return Axis(kernel=shape[0]), Axis(kernel=shape[1])
 
 
 def _border(layer, shape):
@@ -76,7 +71,7 @@ def _separable(step):
     return np.einsum("hwcm,cmf->hwcf", depthwise, pointwise), (layer.bias,) if layer.use_bias else (), {}
 
 
-def _rescaling(step):
+def _scale(step):
     scale, offset = (np.resize(part, step.shape[2]) for part in (step.layer.scale, step.layer.offset))
     return scale[None, None, None], (offset,), {"scale": scale, "offset": offset}
 
@@ -93,13 +88,12 @@ def _normalisation(step):
 
 _CONV = Kind("conv", "sum of {count} products", "sum", "products", axes=_sliding, mixes=True, weights=_filter)
 _AT_ONCE = "sum of {count} products with both its kernels at once"
-_MAX = Kind("max_pool", "the largest of {visible} values, from row {row}, column {col}", "max", "window")
-_AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "window")
+_LARGEST = "the largest of {visible} values, from row {row}, column {col}"
+_MAX = Kind("max_pool", _LARGEST, "max", "window", axes=_sliding)
+_AVERAGE = Kind("average_pool", "sum of {visible} values ÷ {visible}", "sum", "window", axes=_sliding)
 _ACTIVATION = Kind("activation", "{function} of", "bend")
 _RESHAPE = Kind("reshape", "the value at its place in {source}, in reading order", sees=reshaped)
-_NORMALISED = "{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)"
-_SCALED = "{scale} × {x} + {offset}"
-_BATCH_NORM = Kind("batch_norm", "scaled", "sum", "", _NORMALISED, "shift", weights=_normalisation)
+_NORMED = "{gamma} (γ) × ({x} − {mean} (mean)) ÷ √({variance} (variance) + {epsilon}) + {beta} (β)"
 
 KINDS = {
     "InputLayer": Kind("input", "the pixel's own value"),
@@ -107,16 +101,16 @@ KINDS = {
     "DepthwiseConv2D": replace(_CONV, name="depthwise", mixes=False),
     "SeparableConv2D": replace(_CONV, name="separable", says=_AT_ONCE, weights=_separable),
     "Dense": replace(_CONV, name="dense", shows="contributions", axes=Kind.axes),
-    "MaxPooling2D": replace(_MAX, axes=_sliding),
-    "GlobalMaxPooling2D": replace(_MAX, axes=_whole_map),
-    "AveragePooling2D": replace(_AVERAGE, axes=_sliding),
-    "GlobalAveragePooling2D": replace(_AVERAGE, axes=_whole_map),
+    "MaxPooling2D": _MAX,
+    "GlobalMaxPooling2D": _MAX,
+    "AveragePooling2D": _AVERAGE,
+    "GlobalAveragePooling2D": _AVERAGE,
     "Activation": _ACTIVATION,
     "ReLU": _ACTIVATION,
     "LeakyReLU": _ACTIVATION,
     "Softmax": replace(_ACTIVATION, says="softmax of the score"),
-    "BatchNormalization": _BATCH_NORM,
-    "Rescaling": Kind("rescaling", "scaled", "sum", "", _SCALED, "offset", weights=_rescaling),
+    "BatchNormalization": Kind("batch_norm", "scaled", "sum", "", _NORMED, "shift", weights=_normalisation),
+    "Rescaling": Kind("rescaling", "scaled", "sum", "", "{scale} × {x} + {offset}", "offset", weights=_scale),
     "UpSampling2D": Kind("upsampling", "passed on unchanged, to each of its copies", axes=_repeated),
     "Dropout": Kind("dropout", "passed on unchanged: dropout only acts in training"),
     "Flatten": replace(_RESHAPE, name="flatten"),
@@ -129,10 +123,8 @@ KINDS = {
 
 def kind_of(layer):
     """The record of a layer; None if it has none. A subclass has none: its call may compute anything."""
-    from cnn_utils import keras
-
     name = type(layer).__name__
-    return KINDS.get(name) if type(layer) is getattr(keras.layers, name, None) else None
+    return KINDS.get(name) if type(layer) is getattr(cnn_utils.keras.layers, name, None) else None
 
 
 class Function(NamedTuple):
@@ -147,12 +139,10 @@ class Function(NamedTuple):
 
 def function_of(layer):
     """The activation of a layer, which may be a layer itself; None if that is of no kind known here."""
-    from cnn_utils import keras
-
     function = getattr(layer, "activation", layer if kind_of(layer).rule == "bend" else None)
     if function is None:
         return Function()
-    if not isinstance(function, keras.layers.Layer):
+    if not isinstance(function, cnn_utils.keras.layers.Layer):
         name = getattr(function, "__name__", type(function).__name__)
         return Function(name.removesuffix("_v2"), function)  # TensorFlow's softmax is called softmax_v2
     if getattr(kind_of(function), "rule", None) != "bend":
@@ -195,74 +185,65 @@ def read(model):
 
     Made once, kept while the model lives unchanged. Logits get a step of their own: their softmax.
     """
-    from cnn_utils import keras, tf
-
     inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
-        raise ValueError(
-            f"model={getattr(model, 'name', model)!r} has {len(inputs)} inputs and {len(outputs)} outputs: "
-            "it must be a Sequential or Functional model with one of each, and built (give it an Input)"
-        )
+        found = f"model={getattr(model, 'name', model)!r} has {len(inputs)} inputs and {len(outputs)} outputs"
+        rule = "it must be a Sequential or Functional model with one of each, and built (give it an Input)"
+        raise ValueError(f"{found}: {rule}")
+    layers = list(model.layers)
+    for layer in layers:  # a model among them puts its own behind
+        layers += getattr(layer, "layers", ())
     # every attribute of every layer: an activation replaced, LoRA or quantisation changes one of them
-    owners = [part for layer in _flat(model)[1:] for part in (layer, getattr(layer, "activation", None))]
+    owners = [part for layer in layers for part in (layer, getattr(layer, "activation", None))]
     state = [value for owner in owners for value in getattr(owner, "__dict__", {}).values()]
     state += [outputs[0], *owners]
     steps, run, known = _networks.get(model, ({}, None, []))
     if list(map(id, state)) == list(map(id, known)):
         return steps, run
     steps = {}
-    last = steps[_walk(outputs[0], steps, [])]
+    last = steps[_walk(outputs[0], steps, {})]
     logits = last.kind.rule in ("sum", "bend") and last.function.name == "linear"
     if logits and last.vector and last.shape[2] > 1 and "softmax" not in steps:
-        layer = keras.layers.Softmax(name="softmax", dtype="float32")
-        seen = {"sources": (last.name,), "before": (last.shape,), "axes": (Axis(), Axis())}
-        own = {"name": "softmax", "kind": kind_of(layer), "layer": layer, "function": function_of(layer)}
-        steps["softmax"] = last._replace(**own, **seen)
+        layer = cnn_utils.keras.layers.Softmax(name="softmax", dtype="float32")
+        seen = (last.name,), (last.shape,), last.shape, last.keras_shape, (Axis(), Axis())
+        steps["softmax"] = Step("softmax", kind_of(layer), layer, *seen, function_of(layer))
 
     def forward(image):
         values = {}  # the layers themselves are called, not the model: those of a model in it are seen, too
         for step in steps.values():
             values[step.name] = step.output(values) if step.sources else image
-        return [tf.cast(value, tf.float32) for value in values.values()]
+        return [cnn_utils.tf.cast(value, "float32") for value in values.values()]
 
-    compiled, calls = tf.function(forward, autograph=False), count()
+    compiled, calls = cnn_utils.tf.function(forward, autograph=False), count()
 
     def run(image):  # compiling takes as long as some eight calls: a few images need not wait for it
-        return (forward if next(calls) < 8 else compiled)(tf.constant(image))
+        return (forward if next(calls) < 8 else compiled)(cnn_utils.tf.constant(image))
 
     _networks[model] = steps, run, state
     return steps, run
 
 
-def _flat(layer):
-    """A layer or model, its layers and theirs."""
-    return [layer, *(part for inner in getattr(layer, "layers", ()) for part in _flat(inner))]
-
-
-def _walk(tensor, steps, tensors, inside=""):
-    """Add the step that made `tensor`, after all before it; return its name. `tensors` are pairs: (known, name)."""
-    for known, name in tensors:
-        if known is tensor:
-            return name
+def _walk(tensor, steps, names, inside=""):
+    """Add the step that made `tensor`, after all before it; return its name, which `names` holds by the tensor's id."""
+    if id(tensor) in names:
+        return names[id(tensor)]
     layer, call, _ = tensor._keras_history
     node = layer._inbound_nodes[call]
-    sources = [steps[_walk(source, steps, tensors, inside)] for source in node.input_tensors]
+    sources = [steps[_walk(source, steps, names, inside)] for source in node.input_tensors]
     calls = sum(step.layer is layer for step in steps.values())
     name = inside + (f"{layer.name} ({calls + 1})" if calls else layer.name)
-    nested = (
-        type(layer).__module__.startswith("keras.src.models") and len(layer.inputs) == len(layer.outputs) == 1
-    )
+    nested = type(layer).__module__.startswith("keras.src.models") and len(sources) == len(layer.outputs) == 1
     kind, shape = kind_of(layer), tuple(tensor.shape[1:])
     if why := _refusal(layer, kind, shape, sources, node, nested):
         raise ValueError(f"layer {name!r} {why}")
     if nested:
-        name = _walk(layer.outputs[0], steps, [(layer.inputs[0], sources[0].name)], f"{name}/")
+        name = _walk(layer.outputs[0], steps, {id(layer.inputs[0]): sources[0].name}, f"{name}/")
     else:
         full = {1: (1, 1, *shape), 2: (*shape, 1), 3: shape}[len(shape)]
-        names, before = tuple(s.name for s in sources), tuple(s.shape for s in sources)
+        given, before = tuple(s.name for s in sources), tuple(s.shape for s in sources)
         axes = kind.axes(layer, before[0] if before else full)
-        steps[name] = Step(name, kind, layer, names, before, full, shape, axes, function_of(layer))
-    tensors.append((tensor, name))
+        steps[name] = Step(name, kind, layer, given, before, full, shape, axes, function_of(layer))
+    names[id(tensor)] = name
     return name
 
 
@@ -278,12 +259,11 @@ def _refusal(layer, kind, shape, sources, node, nested):
         return f"is a {type(layer).__name__}, which has no explanation here: only {known}"
     if not 1 <= len(shape) <= 3 or None in shape:
         return f"gives {shape}: it must be (rows, columns, channels) or (units,), fixed"
-    allowed = {"axis": (-1, len(shape)), "data_format": ("channels_last",), "quantization_mode": (None,)}
-    allowed |= {"interpolation": ("nearest",)}
-    for option, values in allowed.items():
-        value = getattr(layer, option, values[0])
-        if value not in values:
-            return f"has {option}={value!r}: only {values[0]!r} is explained"
+    only = {"axis": -1, "data_format": "channels_last", "quantization_mode": None, "interpolation": "nearest"}
+    for option, known in only.items():
+        value = getattr(layer, option, known)  # the last axis may be counted from the first, too
+        if value != known and (option, value) != ("axis", len(shape)):
+            return f"has {option}={value!r}: only {known!r} is explained"
     function = function_of(layer)
     if function is None:
         return f"has activation={layer.activation!r}: only functions, ReLU, LeakyReLU, Softmax are explained"

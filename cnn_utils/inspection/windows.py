@@ -1,7 +1,5 @@
 """Which windows: what a unit sees in the layer before it and, followed back, in the input."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +31,8 @@ def window_of(step, place):
     for number, shape in enumerate(step.before):
         window = step.kind.sees(step, _unit_box(place), number)
         if 0 <= window.channels[0] < shape[2]:  # of sources put side by side, the one with this channel
-            return number, window
-    return None
+            break
+    return number, window
 
 
 def values_in(window, x, axes):
@@ -61,9 +59,7 @@ def trace(steps, step, place):
     return boxes
 
 
-# What a box sees of source number `source`, for the records of `layers`.
-
-
+# What a box sees of source number `source`, for the records of `layers`: `grouped`, `stacked` or `reshaped`.
 def grouped(step, box, source):
     """Through a window; of the channels, those of the same group. Without mixing, each is its own group."""
     rows, cols = (
