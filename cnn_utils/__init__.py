@@ -19,14 +19,11 @@ __all__ = [*_ROOMS, *_QUIET]
 
 
 def __getattr__(name):
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
     if name in _QUIET:
-        module = _import_quietly(_QUIET[name])
-    elif name in _ROOMS:
-        module = importlib.import_module(f"{__name__}.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = module
-    return module
+        return globals().setdefault(name, _import_quietly(_QUIET[name]))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
@@ -60,7 +57,7 @@ def _import_quietly(name):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # twice as fast; unset, the newest processors only
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the environment and keras.json say
-    with _silent_stderr(), _no_search_for_garbage():
+    with _undisturbed():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.get_logger().setLevel("ERROR")
         tensorflow.config.list_physical_devices()  # the search for a GPU logs too: let it do so now
@@ -74,27 +71,20 @@ def _import_quietly(name):
 
 
 @contextmanager
-def _silent_stderr():
-    """Point file descriptor 2 at the null device: TensorFlow's C++ logs by-pass ``sys.stderr``."""
-    saved = os.dup(2)
+def _undisturbed():
+    """Import with file descriptor 2 at the null device, and without a search for garbage.
+
+    What the import makes stays to the end: to look for garbage in it, now and when Python ends, takes a second.
+    """
+    stderr, thresholds, first = os.dup(2), gc.get_threshold(), "tensorflow" not in sys.modules
     with open(os.devnull, "w") as null:
-        os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-@contextmanager
-def _no_search_for_garbage():
-    """What the import makes stays to the end: looking for garbage in it, now and when Python ends, takes a second."""
-    searching, first = gc.isenabled(), "tensorflow" not in sys.modules
-    gc.disable()
+        os.dup2(null.fileno(), 2)  # TensorFlow's C++ logs by-pass sys.stderr
+    gc.set_threshold(0)
     try:
         yield
     finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
         if first:  # later the reader's own garbage would stay, too
             gc.freeze()
-        if searching:
-            gc.enable()
+        gc.set_threshold(*thresholds)

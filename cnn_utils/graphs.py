@@ -16,9 +16,8 @@ def log_directory(name):
     """Make an empty folder for one notebook's logs and return its path.
 
     It stands in ``$CNN_UTILS_RUNS`` when that is set, else in the project's ``runs/``. What it held is deleted, so
-    running a notebook twice leaves one run.
-
-    Raises ValueError if ``name`` could lead out of the folder of runs, or if the folder cannot be made.
+    running a notebook twice leaves one run. Raises ValueError if ``name`` could lead out of the folder of runs,
+    or if the folder cannot be made.
 
     >>> log_directory("../elsewhere")
     Traceback (most recent call last):
@@ -41,11 +40,9 @@ def log_directory(name):
 def function_graph(function, *examples):
     """Trace a `tf.function` into a GraphDef with exactly the nodes that its code names.
 
-    An argument is a node under its own name. The output copies that tracing appends are dropped.
-
-    ``examples`` are arrays, numbers or `tf.TensorSpec`, one for each argument; none if the function has an
-    ``input_signature`` or is concrete. Raises ValueError if ``function`` is not a `tf.function`, or cannot be
-    traced with these examples.
+    An argument is a node under its own name. The output copies that tracing appends are dropped. ``examples``
+    are arrays, numbers or `tf.TensorSpec`, one for each argument; none if the function is concrete or has an
+    ``input_signature``. Raises ValueError if ``function`` is no `tf.function`, or cannot be traced with these.
 
     >>> @tf.function
     ... def square(x):
@@ -53,16 +50,24 @@ def function_graph(function, *examples):
     >>> nodes(function_graph(square, 3.0))
     [('x', 'Placeholder', ()), ('y', 'Mul', ('x', 'x'))]
     """
+
+    def tensor(example):  # a bare Python number would be traced as a constant
+        return example if isinstance(example, tf.TensorSpec) else tf.convert_to_tensor(example)
+
     concrete = function
     if hasattr(function, "get_concrete_function"):
         try:
-            concrete = function.get_concrete_function(*keras.tree.map_structure(_as_argument, examples))
+            concrete = function.get_concrete_function(*keras.tree.map_structure(tensor, examples))
         except TypeError as error:
             raise ValueError(f"examples={examples} do not fit: give one for each argument") from error
     if not hasattr(getattr(concrete, "graph", None), "as_graph_def"):
         raise ValueError(f"function={function!r} has no graph: decorate a Python function with @tf.function")
     graph = concrete.graph.as_graph_def(add_shapes=True)
-    _drop_output_copies(graph, {output.op.name for output in concrete.graph.outputs})
+    copies = {output.op.name for output in concrete.graph.outputs if output.op.type == "Identity"}
+    used = {source for name, _, inputs in nodes(graph) if name not in copies for source in inputs}
+    idle = {node.name for node in graph.node if node.op == "NoOp"} - used  # only the copies wait for these
+    for node in [node for node in graph.node if node.name in copies | idle]:
+        graph.node.remove(node)
     return graph
 
 
@@ -77,7 +82,7 @@ def model_graph(model):
     >>> nodes(model_graph(model))
     [('x', 'InputLayer', ()), ('scores', 'Dense', ('x',))]
     """
-    if not isinstance(model, keras.Model) or not _calls(model):
+    if not _calls(model):
         what = f"model={getattr(model, 'name', model)!r} ({type(model).__name__}) has no graph of layers"
         raise ValueError(f"{what}: give a Sequential or Functional model that begins with keras.Input")
     graph = tf.compat.v1.GraphDef()
@@ -142,7 +147,8 @@ def show_tensorboard(log_dir, *, tab="graphs", height=700):
 
 def nodes(graph):
     """List the nodes of a GraphDef as (name, operation, names of its inputs), inputs before their users."""
-    return [(node.name, node.op, tuple(_source(name) for name in node.input)) for node in graph.node]
+    source = re.compile("[^^:]+")  # the node behind ``^name`` (wait for it) or ``name:1`` (its second output)
+    return [(node.name, node.op, tuple(source.search(name)[0] for name in node.input)) for node in graph.node]
 
 
 _servers = {}  # by folder
@@ -153,42 +159,34 @@ def _serve(log_dir):
     from tensorboard import program
 
     folder, port = Path(log_dir).resolve(), 0  # any port that is free
-    if folder in _servers:
-        port = _servers[folder].server_port
-        _servers[folder].shutdown()
-        _servers[folder].server_close()
+    if before := _servers.pop(folder, None):
+        port = before.server_port
+        before.shutdown()
+        before.server_close()
 
     def remember(*arguments):
-        _servers[folder] = program.create_port_scanning_werkzeug_server(*arguments)
-        return _servers[folder]
+        return _servers.setdefault(folder, program.create_port_scanning_werkzeug_server(*arguments))
 
-    local = ["--host=127.0.0.1", f"--port={port}"]
-    at_once = ["--load_fast=false", "--reload_task=blocking", "--reload_interval=0"]
+    at_once = {"load_fast": "false", "reload_task": "blocking", "reload_interval": 0}
     server = program.TensorBoard(server_class=remember)
-    server.configure(argv=["tensorboard", f"--logdir={folder}", *local, *at_once])
+    server.configure(logdir=str(folder), host="127.0.0.1", port=port, **at_once)
     return server.launch()
 
 
 def _write(graph, log_dir):
     try:
         Path(log_dir).mkdir(parents=True, exist_ok=True)
-        writer = tf.summary.create_file_writer(str(log_dir))
-        with writer.as_default():
+        with tf.summary.create_file_writer(str(log_dir)).as_default():
             tf.summary.graph(graph)
-        writer.close()
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error.message
         raise ValueError(f"log_dir={str(log_dir)!r} cannot be written: {reason}") from error
 
 
-def _inside(model):
-    """A Sequential model keeps a Functional one inside."""
-    return getattr(model, "_functional", None) or model
-
-
 def _calls(model):
     """The calls of a model's layers, in the order in which they are computed; none if it has no graph of them."""
-    by_depth = getattr(_inside(model), "_nodes_by_depth", {})
+    functional = getattr(model, "_functional", None) or model  # a Sequential model keeps one inside
+    by_depth = getattr(functional, "_nodes_by_depth", {})
     return [call for depth in sorted(by_depth, reverse=True) for call in by_depth[depth]]
 
 
@@ -197,7 +195,7 @@ def _add_layers(graph, model, box, made_by, counted):
     calls, used = _calls(model), set()
     taken = {call.operation.name for call in calls}
     for call in calls:
-        layer, sources = call.operation, [made_by[id(tensor)] for tensor in call.input_tensors]
+        layer, sources = call.operation, [made_by[tensor] for tensor in call.input_tensors]
         if box and isinstance(layer, keras.layers.InputLayer):
             continue  # the box has no gate: what goes in comes from the nodes outside
         name = re.sub(r"^input_layer(_\d+)?$", "input", layer.name)  # Keras' running number says nothing
@@ -205,15 +203,12 @@ def _add_layers(graph, model, box, made_by, counted):
             numbered = (f"{name}_{number}" for number in itertools.count(2))
             name = next(other for other in numbered if other not in used | taken)
         used.add(name)
-        if isinstance(layer, keras.Model) and _calls(layer):
-            inside = _inside(layer)
-            outer = zip(inside.inputs, sources, strict=True)
-            inner = made_by | {id(tensor): source for tensor, source in outer}
+        if _calls(layer):
+            inner = made_by | dict(zip(layer.inputs, sources, strict=True))
             _add_layers(graph, layer, f"{box}{name}/", inner, counted)
-            outputs = zip(call.output_tensors, inside.outputs, strict=True)
-            made_by.update((id(tensor), inner[id(output)]) for tensor, output in outputs)
+            made_by.update(zip(call.output_tensors, [inner[tensor] for tensor in layer.outputs], strict=True))
             continue
-        made_by.update((id(tensor), box + name) for tensor in call.output_tensors)
+        made_by.update(dict.fromkeys(call.output_tensors, box + name))
         node = graph.node.add(name=box + name, op=type(layer).__name__, input=sources)
         shapes = [tf.TensorShape(tensor.shape) for tensor in call.output_tensors]
         node.attr["_output_shapes"].list.shape.extend(shape.as_proto() for shape in shapes)  # on the edges
@@ -221,22 +216,3 @@ def _add_layers(graph, model, box, made_by, counted):
         if hasattr(layer, "count_params"):  # a shared layer's parameters count once
             node.attr["parameters"].i = 0 if layer in counted else layer.count_params()
             counted.add(layer)
-
-
-def _source(input_name):
-    """The node behind an input: ``^name`` is an order to wait, ``name:1`` a second output."""
-    return input_name.lstrip("^").split(":")[0]
-
-
-def _as_argument(example):
-    """A bare Python number would be traced as a constant."""
-    return example if isinstance(example, tf.TensorSpec) else tf.convert_to_tensor(example)
-
-
-def _drop_output_copies(graph, outputs):
-    """Drop the ``Identity`` behind each output and the ``NoOp`` that only these wait for."""
-    kept = [node for node in graph.node if node.name not in outputs or node.op != "Identity"]
-    used = {_source(name) for node in kept for name in node.input}
-    kept = [node for node in kept if node.name in used or node.op != "NoOp"]
-    del graph.node[:]
-    graph.node.extend(kept)

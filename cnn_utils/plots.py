@@ -89,17 +89,16 @@ def grids(arrays, titles="", *, roles="input", title="", marks=None, between=Non
     cell = min(cell, 10.5 / (sum(widths) + gap * columns))
     size = cell * (sum(widths) + gap * columns) + 0.2, (cell * height + 0.6) * rows + (0.5 if title else 0)
     figure, frames = plt.subplots(rows, columns, figsize=size, width_ratios=widths, squeeze=False)
-    for axes in frames.flat[count:]:
-        axes.axis("off")
-    for index, array in enumerate(arrays):
-        axes, role = frames.flat[index], roles[index]
+    plt.setp(frames.flat[count:], frame_on=False, xticks=[], yticks=[])
+    parts = zip(frames.flat, arrays, titles, roles, marks, between, strict=False)
+    for axes, array, name, role, boxes, sign in parts:
         draw_grid(axes, array, role, None, size=min(11, cell * 25))
-        axes.set_title(titles[index], color=COLORS[role], fontsize=10.5)
-        for mark in _list("marks", marks[index], least=0):
-            draw_outline(axes, *_list("marks", mark, 4))
-        if between[index]:
+        axes.set_title(name, color=COLORS[role], fontsize=10.5)
+        for box in _list("marks", boxes, least=0):
+            draw_outline(axes, *_list("marks", box, 4))
+        if sign:
             place = array.shape[1] - 0.5 + gap / 2, len(array) / 2 - 0.5
-            axes.text(*place, between[index], ha="center", va="center", fontsize=16, clip_on=False)
+            axes.text(*place, sign, ha="center", va="center", fontsize=16)
     figure.suptitle(title, x=0.01, ha="left")
     return Drawing(figure, frames.ravel()[:count])
 
@@ -112,30 +111,27 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
     the strip is the output, and under it stands where each of the `size` inputs stamps the kernel; what the
     padding cuts off is hatched.
     """
-    settings = {"stride": stride, "dilation": dilation}
     if transposed:
-        size = transposed_conv_output_size(size, kernel, padding=padding, **settings)
-    outputs, before, after = place_windows(size, kernel, padding, **settings)
-    pixels = range(-before, size + after)
-    strip, tap_name = ("output", "input") if transposed else ("input", "output")
-    reach, starts = dilation * (kernel - 1) + 1, [stride * index - before for index in range(outputs)]
-    met = {start + dilation * tap for start in starts for tap in range(kernel)}
+        size = transposed_conv_output_size(size, kernel, stride=stride, padding=padding, dilation=dilation)
+    outputs, before, after = place_windows(size, kernel, padding, stride=stride, dilation=dilation)
+    strip, row = ("output", "input") if transposed else ("input", "output")
+    starts = [stride * index - before for index in range(outputs)]
+    taps = [range(start, start + dilation * kernel, dilation) for start in starts]
+    pixels, met = range(-before, size + after), set().union(*taps)
     figure, axes = plt.subplots(figsize=(0.42 * len(pixels) + 2.2, 0.3 * (outputs + 2) + 0.75))
     for pixel in pixels:
         real, read = 0 <= pixel < size, pixel in met
         edge = COLORS["highlight" if real and not read else "neutral"]
         fill, ink = (COLORS[strip], "white") if real and read else ("white", edge)
-        hatch = {"hatch": None if real else "///", "hatch_linewidth": 0.5}
-        axes.add_patch(Rectangle((pixel, 0), 0.92, 0.8, fc=fill, ec=edge, lw=1 if read else 2, **hatch))
-        label = str(pixel) if real else ""  # padding has no number of its own
-        axes.text(pixel + 0.46, 0.4, label, color=ink, fontsize=9, ha="center", va="center")
-    for index, start in enumerate(starts):
-        y, taps = -0.75 * (index + 1), range(start, start + reach, dilation)
-        axes.plot([start + 0.46, start + reach - 0.54], [y + 0.25] * 2, color=COLORS["kernel"], lw=1)
-        axes.broken_barh([(tap, 0.92) for tap in taps], (y, 0.5), fc=COLORS["kernel"], ec="none")
-        look = {"va": "center", "fontsize": 9, "color": COLORS[tap_name]}
-        axes.text(size + after + 0.3, y + 0.25, f"{tap_name} {index}", **look)
-    axes.set(xlim=(-before - 0.2, size + after + 2.4), ylim=(-0.75 * outputs - 0.2, 1.0))
+        look = {"lw": 1 if read else 2, "hatch": None if real else "///", "hatch_linewidth": 0.5}
+        bar = axes.bar(pixel, 0.8, 0.92, color=fill, ec=edge, **look)
+        axes.bar_label(bar, [pixel if real else ""], label_type="center", color=ink, fontsize=9)
+    for index, window in enumerate(taps):
+        y = -0.5 - 0.75 * index
+        axes.plot([window[0], window[-1]], [y, y], color=COLORS["kernel"], lw=1)
+        axes.bar(window, 0.5, 0.92, y - 0.25, color=COLORS["kernel"])
+        axes.text(size + after - 0.16, y, f"{row} {index}", color=COLORS[row], fontsize=9, va="center")
+    axes.set(xlim=(-before - 0.66, size + after + 1.94), ylim=(-0.75 * outputs - 0.2, 1.0))
     axes.axis("off")
     axes.set_title(title, loc="left")
     return Drawing(figure, axes)
@@ -143,16 +139,14 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
 
 def draw_grid(axes, array, role, decimals, size):
     """Draw one array into given axes, the numbers in type of this ``size``."""
-    array = np.asarray(array, dtype=float)
-    known = array[np.isfinite(array)]
-    if decimals is None:
-        decimals = 0 if np.array_equal(known, np.round(known)) else 2
     shown = _show(axes, array, role)
-    _numbers(axes, shown, np.isfinite(array), f".{decimals}f", size)
-    axes.set_xticks(np.arange(array.shape[1] + 1) - 0.5, [])
-    axes.set_yticks(np.arange(array.shape[0] + 1) - 0.5, [])
+    values = shown.get_array()
+    if decimals is None:
+        decimals = 0 if (values == values.round()).all() else 2
+    _numbers(axes, shown, values, f".{decimals}f", size)
+    axes.set_xticks(np.arange(values.shape[1] + 1) - 0.5, [])
+    axes.set_yticks(np.arange(values.shape[0] + 1) - 0.5, [])
     axes.grid(color="#C8C8C8", linewidth=0.8)
-    axes.tick_params(length=0)
     axes.spines[:].set(visible=True, color=COLORS[role], linewidth=1.5)
 
 
@@ -168,15 +162,14 @@ def _show(axes, values, role):
     values = np.ma.masked_invalid(np.asarray(values, dtype=float))  # unsigned pixels have no minus
     shades = LinearSegmentedColormap.from_list(role, ["#4D4D4D", "white", COLORS[role]])
     limit = np.abs(values).filled(0).max() or 1
+    axes.tick_params(length=0)
     return axes.imshow(values, cmap=shades, vmin=-limit, vmax=limit)
 
 
-def _numbers(axes, shown, where, form, size):
-    """Write the numbers of some cells, black or white, whichever reads better on the cell's colour."""
-    for row, column in np.argwhere(where):
-        value = shown.get_array()[row, column]
-        red, green, blue, _ = shown.to_rgba(value)
-        ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "#222222"
+def _numbers(axes, shown, values, form, size):
+    """Write the numbers that are not masked, black or white, whichever reads better on the cell's colour."""
+    for (row, column), value in np.ma.ndenumerate(values):
+        ink = "white" if np.dot(shown.to_rgba(value), (0.299, 0.587, 0.114, 0)) < 0.55 else "#222222"
         axes.text(column, row, format(value + 0.0, form), ha="center", va="center", fontsize=size, color=ink)
 
 
@@ -203,13 +196,12 @@ def images(pictures, titles="", *, columns=8, title="", signed=False, scale=1.5)
     figure, frames = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axes in frames.flat:
         axes.axis("off")
-    for index, picture in enumerate(pictures):
-        axes = frames.flat[index]
-        if signed[index] and picture.ndim == 2:
+    for axes, picture, name, centred in zip(frames.flat, pictures, titles, signed, strict=False):
+        if centred and picture.ndim == 2:
             _show(axes, picture, "output")
         else:
             axes.imshow(picture)
-        axes.set_title(titles[index], fontsize=10)
+        axes.set_title(name, fontsize=10)
     figure.suptitle(title, x=0.01, ha="left")
     return Drawing(figure, frames)
 
@@ -222,18 +214,17 @@ def matrix(
 
     With `numbers`, every non-zero cell shows its value. A cell that is not finite stays blank.
     """
-    values = _table("values", values).astype(float)
+    values = _table("values", values)
     rows, columns = values.shape
     figure, axes = plt.subplots(figsize=(min(9, 0.45 * columns + 1.4), min(7.5, 0.45 * rows + 1.4)))
     shown = _show(axes, values, role)
     if numbers:
-        _numbers(axes, shown, np.isfinite(values) & (values != 0), "g", 8.5)
+        _numbers(axes, shown, np.ma.masked_equal(shown.get_array(), 0), "g", 8.5)
     axes.set_xticks(range(columns) if len(column_labels) else [], column_labels)
     axes.set_yticks(range(rows) if len(row_labels) else [], row_labels)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title(title, loc="left")
     axes.spines[:].set(visible=True, color="#C8C8C8")
-    axes.tick_params(length=0)
     return Drawing(figure, axes)
 
 
@@ -263,13 +254,11 @@ def curves(
         (drawn,) = axes.plot(x, heights[0], label=name, **{"lw": 2, **styles.get(name, {})})
         if band:
             axes.fill_between(x, *heights[1:], color=drawn.get_color(), alpha=0.2, lw=0)
-    if log:
-        axes.set_yscale("log")
     for name, x in dict(marks or {}).items():
         axes.axvline(x, color=COLORS["neutral"], lw=1, ls="--")
         look = {"va": "top", "fontsize": 9.5, "color": COLORS["neutral"]}
-        axes.annotate(f" {name}", (x, 0.98), xycoords=("data", "axes fraction"), **look)
-    axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.text(x, 0.98, f" {name}", transform=axes.get_xaxis_transform(), **look)
+    axes.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     axes.set_title(title, loc="left")
     if len(lines) > 1:
         axes.legend(fontsize=10, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -304,11 +293,9 @@ def descent(cost, path, *, xlim, ylim, xlabel, ylabel, title=""):
 def graph(nodes, *, notes=None, title="", backward=None):
     """Draw a directed graph from left to right.
 
-    Parameters
-    ----------
-    nodes : list of (name, operation, inputs), inputs first, as `graphs.nodes` reads them from a traced function
-    notes : dict of name to more lines for this node, such as its value or its gradient
-    backward : dict of (later, earlier) to what flows back along this edge: an arrow with this label
+    `nodes` are (name, operation, inputs), inputs first, as `graphs.nodes` reads them from a traced function.
+    `notes` maps a name to more lines for its node, such as a value or a gradient; `backward` maps
+    (later, earlier) to what flows back along this edge: an arrow with this label.
     """
     nodes = _list("nodes", nodes)
     place, wide = _places(nodes), 2.3 if backward else 2.1
@@ -347,8 +334,7 @@ def _places(nodes):
         inputs_of[name], depth[name] = inputs, 1 + max((depth[source] for source in inputs), default=-1)
     for level in range(1 + max(depth.values())):
         names = [name for name in depth if depth[name] == level]
-        if level:
-            names.sort(key=lambda name: -np.mean([place[source][1] for source in inputs_of[name]]))
+        names.sort(key=lambda name: -np.mean([place[source][1] for source in inputs_of[name]] or 0))
         for index, name in enumerate(names):
             place[name] = level, (len(names) - 1) / 2 - index
     return place
