@@ -4,13 +4,13 @@ Pure functions of whole numbers, one axis at a time: call them once for the heig
 The formulas are those of Dumoulin & Visin, "A guide to convolution arithmetic for deep learning"
 (arXiv:1603.07285), extended to padding that differs before and after, as TensorFlow's ``"same"`` needs.
 
-Every size is a whole number (NumPy's integers will do). Anything else raises a ``ValueError`` that names
-the argument, its value and the rule.
+Sizes are whole numbers, NumPy's too. All else raises a ``ValueError`` that names argument, value and rule.
 """
 
 import math
 import operator
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 
@@ -55,8 +55,7 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
     ``padding`` is the padding of the convolution that is being turned round, so here it *shrinks* the result.
     With a stride, several sizes shrink to the same one; ``output_padding`` says which of them to return to.
     The words follow Keras: ``"same"`` gives size * stride, ``"valid"`` what padding 0 gives; but a kernel narrower
-    than the stride counts as wide as the stride.
-    Source: Dumoulin & Visin, relationships 8 to 14.
+    than the stride counts as wide as the stride. Source: Dumoulin & Visin, relationships 8 to 14.
 
     >>> [transposed_conv_output_size(7, 3, stride=2, padding=padding) for padding in ("valid", "same", 1)]
     [15, 14, 13]
@@ -66,7 +65,7 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
     [5, 6]
     """
     size, stride = whole_number("size", size), whole_number("stride", stride)
-    span = _span(kernel, dilation)
+    span = max(_span(kernel, dilation), stride if isinstance(padding, str) else 1)
     extra = whole_number("output_padding", output_padding, minimum=0)
     if extra and isinstance(padding, str):
         raise ValueError(f"output_padding={extra} needs padding in numbers: {padding!r} fixes the size")
@@ -74,7 +73,6 @@ def transposed_conv_output_size(size, kernel, *, stride=1, padding=0, output_pad
         rule = f"must be smaller than the stride ({stride}) or the dilation ({dilation})"
         raise ValueError(f"output_padding={extra} {rule}")
     before, after = padding_amounts(size * stride, kernel, padding, stride=stride, dilation=dilation)
-    span = max(span, stride) if isinstance(padding, str) else span
     output = (size - 1) * stride + span - before - after + extra
     if output < 1:
         raise ValueError(f"padding={padding} takes away too much: the result would be {output} wide")
@@ -168,30 +166,23 @@ def conv_multiply_adds(output_size, kernel, in_channels, filters):
     return math.prod(places) * conv_parameters(kernel, in_channels, filters, bias=False)
 
 
-# What the layers of `reference` share with the formulas above.
-
-
-def whole_number(name, value, minimum=1, rule=None):
+def whole_number(name, value, minimum=1):
     """``value`` as an int, or a ``ValueError`` that names the argument, its value and the rule."""
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)  # True is not a size
-    except TypeError:
-        number = None
-    if number is None or number < minimum:
-        shown = repr(value) if number is None else number
-        raise ValueError(f"{name}={shown} {rule or f'must be a whole number, {minimum} or more'}")
-    return number
+    if type(value) not in (int, bool):  # True is not a size
+        with suppress(TypeError):
+            value = operator.index(value)
+    if type(value) is not int or value < minimum:
+        raise ValueError(f"{name}={value!r} must be a whole number, {minimum} or more")
+    return value
 
 
 def pair(name, value, minimum=1, rule=None):
     """An int for both axes, or a pair of them, as two ints."""
-    rule = rule or f"must be a whole number, {minimum} or more, or a pair of them"
-    if not isinstance(value, (tuple, list)):
-        return (whole_number(name, value, minimum, rule),) * 2
     try:
-        first, second = value
+        first, second = value if isinstance(value, (tuple, list)) else (value, value)
         return whole_number(name, first, minimum), whole_number(name, second, minimum)
     except ValueError:  # of three parts, too
+        rule = rule or f"must be a whole number, {minimum} or more, or a pair of them"
         raise ValueError(f"{name}={value!r} {rule}") from None
 
 

@@ -1,6 +1,7 @@
 """The networks of the course, each a short Keras function.
 
-They return logits: compile them with a loss that has ``from_logits=True``.
+They return logits: compile them with a loss that has ``from_logits=True``. ``input_shape`` is (height, width,
+channels). A number that is not whole and positive, or an image too small, raises a ValueError.
 """
 
 from cnn_utils import keras
@@ -15,31 +16,27 @@ def lenet5(input_shape=(28, 28, 1), classes=10, *, filters=(6, 16), units=(120, 
     pads 28x28 images by 2. LeNet-5 took 32x32: give that shape with ``padding="valid"``. Source: LeCun, Bottou,
     Bengio & Haffner, "Gradient-based learning applied to document recognition" (1998), section II.B.
 
-    ``input_shape`` is (height, width, channels); ``filters`` and ``units`` are pairs, of the convolutions and of
-    the two dense layers before the last. Raises ValueError if a number is not whole and positive, the image is
-    less than 12 pixels high or wide (16 without padding), or ``padding`` is neither "same" nor "valid".
+    ``filters`` and ``units`` are pairs, of the convolutions and of the two dense layers before the last. Images are
+    at least 12 pixels high and wide (16 without padding); ``padding`` is "same" or "valid", else a ValueError.
 
     >>> lenet5().count_params()
     61706
     """
-    shape = image_shape(input_shape, 16 if padding == "valid" else 12)
     first, second = pair("filters", filters)
     wide, narrow = pair("units", units)
     layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input(shape, name="image"),
-            layers.Conv2D(first, 5, padding=padding, activation="relu", name="conv1"),
-            layers.MaxPooling2D(2, name="pool1"),
-            layers.Conv2D(second, 5, activation="relu", name="conv2"),
-            layers.MaxPooling2D(2, name="pool2"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(wide, activation="relu", name="dense1"),
-            layers.Dense(narrow, activation="relu", name="dense2"),
-            layers.Dense(whole_number("classes", classes), name="logits"),
-        ],
-        name="lenet5",
-    )
+    stack = [
+        keras.Input(image_shape(input_shape, 16 if padding == "valid" else 12), name="image"),
+        layers.Conv2D(first, 5, padding=padding, activation="relu", name="conv1"),
+        layers.MaxPooling2D(2, name="pool1"),
+        layers.Conv2D(second, 5, activation="relu", name="conv2"),
+        layers.MaxPooling2D(2, name="pool2"),
+        layers.Flatten(name="flatten"),
+        layers.Dense(wide, activation="relu", name="dense1"),
+        layers.Dense(narrow, activation="relu", name="dense2"),
+        layers.Dense(whole_number("classes", classes), name="logits"),
+    ]
+    return keras.Sequential(stack, name="lenet5")
 
 
 def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128, dtype="float32"):
@@ -50,31 +47,27 @@ def quicknet(input_shape=(28, 28, 1), classes=10, *, filters=(16, 32), units=128
     With ``dtype="mixed_bfloat16"`` the layers compute with half the bits; that is only faster on processors
     with instructions for it. Weights and logits are float32 either way. Train it with `training.quick_fit`.
 
-    ``input_shape`` is (height, width, channels); ``filters`` are a pair; ``units`` is the size of the dense layer
-    before the last; ``dtype`` is what the layers compute with, as Keras names it. Raises ValueError if a number
-    is not whole and positive, or the image is less than 16 pixels high or wide.
+    ``filters`` are a pair; ``units`` is the size of the dense layer before the last; ``dtype`` is what the layers
+    compute with, as Keras names it. Images are at least 16 pixels high and wide.
 
     >>> quicknet().count_params()
     80202
     """
-    shape = image_shape(input_shape, 16)
     first, second = pair("filters", filters)
     layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input(shape, name="image"),
-            layers.Conv2D(first, 5, dtype=dtype, name="conv1"),
-            layers.MaxPooling2D(2, dtype=dtype, name="pool1"),
-            layers.ReLU(dtype=dtype, name="relu1"),
-            layers.Conv2D(second, 5, dtype=dtype, name="conv2"),
-            layers.MaxPooling2D(2, dtype=dtype, name="pool2"),
-            layers.ReLU(dtype=dtype, name="relu2"),
-            layers.Flatten(dtype=dtype, name="flatten"),
-            layers.Dense(whole_number("units", units), activation="relu", dtype=dtype, name="dense1"),
-            layers.Dense(whole_number("classes", classes), dtype="float32", name="logits"),
-        ],
-        name="quicknet",
-    )
+    stack = [
+        keras.Input(image_shape(input_shape, 16), name="image"),
+        layers.Conv2D(first, 5, dtype=dtype, name="conv1"),
+        layers.MaxPooling2D(2, dtype=dtype, name="pool1"),
+        layers.ReLU(dtype=dtype, name="relu1"),
+        layers.Conv2D(second, 5, dtype=dtype, name="conv2"),
+        layers.MaxPooling2D(2, dtype=dtype, name="pool2"),
+        layers.ReLU(dtype=dtype, name="relu2"),
+        layers.Flatten(dtype=dtype, name="flatten"),
+        layers.Dense(whole_number("units", units), activation="relu", dtype=dtype, name="dense1"),
+        layers.Dense(whole_number("classes", classes), dtype="float32", name="logits"),
+    ]
+    return keras.Sequential(stack, name="quicknet")
 
 
 def image_shape(input_shape, smallest):

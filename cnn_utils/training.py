@@ -15,9 +15,8 @@ def one_cycle(peak, steps, *, warmup=0.3):
     Large rates in the middle move fast and regularise; small ones at the end settle. ``steps`` are epochs times
     batches per epoch, ``warmup`` the part of them spent climbing. The schedule is one of Keras' own, so a saved
     model loads without this package. Source: Smith & Topin, "Super-convergence" (arXiv:1708.07120), where the
-    way down is a line too; the cosine is from "SGDR" (arXiv:1608.03983).
-
-    Raises ValueError if ``peak`` is not above zero, or there is no step for one of the slopes.
+    way down is a line too; the cosine is from "SGDR" (arXiv:1608.03983). Raises ValueError if ``peak`` is not
+    above zero, or there is no step for one of the slopes.
 
     >>> rate = one_cycle(0.01, 100, warmup=0.25)
     >>> [round(float(rate(step)), 4) for step in (0, 25, 62.5, 100)]
@@ -71,11 +70,8 @@ def quick_fit(model, x, y, *, epochs=1, batch_size=128, peak=0.015, callbacks=No
         raise ValueError(f"batch_size={batch_size} makes one step of {len(x)} examples: the rate needs two")
     adam = keras.optimizers.Adam(one_cycle(peak, epochs * steps), beta_1=0.7, beta_2=0.9)
     adam.build(model.trainable_variables)  # else the first step makes its variables, and is traced again
-    model.compile(
-        adam,
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
-        steps_per_execution=min(50, steps),
-    )
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    model.compile(adam, loss, steps_per_execution=min(50, steps))
     given = batches(x, keras.utils.to_categorical(y, classes), batch_size)
     return model.fit(given, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
 

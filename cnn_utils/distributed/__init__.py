@@ -7,7 +7,6 @@ it holds the checkpoints, from which the same command goes on, and the logs for 
 """
 
 import atexit
-import os
 import shutil
 import tempfile
 
@@ -23,9 +22,8 @@ __all__ = ["cluster", "lines", "local_workers", "shares", "train"]
 def shares(count, batch, replicas, *, epochs=1, seed=0):
     """Yield for each step the rows that each replica takes: arrays of indices, cut from one global batch.
 
-    Every epoch has its own order, the same on all workers and after a restart. The last batch of an epoch is smaller;
-    it is left out if it has no row for some replica. Raises ValueError if ``batch`` is less than ``replicas``, or
-    more than ``count``.
+    Every epoch has its own order, the same on all workers and after a restart. The last batch of an epoch is smaller; it is
+    left out if it has no row for some replica. Raises ValueError if ``batch`` is below ``replicas`` or above ``count``.
 
     >>> [[part.tolist() for part in step] for step in shares(5, 3, 2, seed=1)]
     [[[4, 0], [1]], [[2], [3]]]
@@ -60,7 +58,7 @@ def train(
         keras.utils.set_random_seed(seed)
         model = build()
         model.optimizer.build(model.trainable_variables)
-    save = _checkpoints(model, folder) if folder else lambda number: None
+    save = _checkpoints(model, folder, strategy) if folder else lambda number: None
     first = int(model.optimizer.iterations.numpy())
 
     def share(parts):  # what the replicas of this worker take, itself or its graphics cards
@@ -93,10 +91,9 @@ def train(
     return model
 
 
-def _checkpoints(model, folder):
+def _checkpoints(model, folder, strategy):
     """Go on from the last checkpoint in ``folder``; return what saves one. All save, as all hold a part of some values."""
     tf = cnn_utils.tf
-    chief = "TF_CONFIG" not in os.environ or cluster(os.environ["TF_CONFIG"])[1] == 0
     checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
     if newest := tf.train.latest_checkpoint(folder):
         try:
@@ -105,7 +102,7 @@ def _checkpoints(model, folder):
             problem = f"{newest} is of another network: choose another folder"
             raise ValueError(f"folder={folder!r}: {problem}") from error
     place = folder
-    if not chief:  # the same values once more, for nobody
+    if not strategy.extended.should_checkpoint:  # not the chief: the same values once more, for nobody
         place = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, place, ignore_errors=True)
     manager = tf.train.CheckpointManager(checkpoint, place, max_to_keep=2, checkpoint_name="step")

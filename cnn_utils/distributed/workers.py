@@ -26,26 +26,19 @@ def local_workers(workers, command):
     reads what they print. Raises ValueError if ``workers`` is not a whole number above zero.
     """
     with contextlib.ExitStack() as held:
-        ports = [held.enter_context(socket.socket()) for _ in range(whole_number("workers", workers))]
-        for port in ports:
-            port.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{port.getsockname()[1]}" for port in ports]
+        free = [socket.create_server(("127.0.0.1", 0)) for _ in range(whole_number("workers", workers))]
+        addresses = [f"127.0.0.1:{held.enter_context(port).getsockname()[1]}" for port in free]
     command = [sys.executable, *map(str, command)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    processes = []
-    try:
+    with contextlib.ExitStack() as running:
+        processes = []
         for index in range(workers):
             config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             environment = os.environ | {"TF_CONFIG": json.dumps(config), PARENT: "1"}
-            processes.append(subprocess.Popen(command, text=True, env=environment, **pipes))
+            process = subprocess.Popen(command, text=True, env=environment, **pipes)
+            processes.append(running.enter_context(process))
+            running.callback(process.kill)  # waiting for each other they are deaf to softer signals
         yield processes
-    finally:
-        for process in processes:
-            process.kill()  # waiting for each other they are deaf to softer signals
-        for process in processes:
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
 
 
 def lines(processes):
@@ -89,7 +82,7 @@ def cluster(config):
     places = {address for address in addresses if re.fullmatch(r"[^:]+:\d{1,5}", str(address))}
     if len(places) < len(addresses):
         raise ValueError(f"TF_CONFIG: {addresses} must be different addresses, each as host:port")
-    return addresses, index + (len(jobs.get("chief", [])) if kind == "worker" else 0)
+    return addresses, addresses.index(jobs[kind][index])
 
 
 def this_worker():
@@ -98,24 +91,19 @@ def this_worker():
     Raises ValueError if TF_CONFIG is wrong, or another program has this worker's port.
     """
     if "TF_CONFIG" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        resolver = cnn_utils.tf.distribute.cluster_resolver.SlurmClusterResolver(
-            gpus_per_node=10**6,  # Slurm gives each task its graphics cards; the resolver need not
-            gpus_per_task=1,
-            auto_set_gpu=False,
-        )
-        jobs = resolver.cluster_spec().as_dict()
-        task = {"type": resolver.task_type, "index": resolver.task_id}
+        resolver = cnn_utils.tf.distribute.cluster_resolver.SlurmClusterResolver  # Slurm hands out the cards:
+        slurm = resolver(gpus_per_node=10**6, gpus_per_task=1, auto_set_gpu=False)
+        jobs = slurm.cluster_spec().as_dict()  # which finds the task, too
+        task = {"type": slurm.task_type, "index": slurm.task_id}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": jobs, "task": task})
     if "TF_CONFIG" not in os.environ:
         return [], 0
     addresses, index = cluster(os.environ["TF_CONFIG"])
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", int(addresses[index].rpartition(":")[2])))
-        except (OSError, OverflowError) as error:
-            problem = f"{addresses[index]}, whose port cannot be had: {error}"
-            raise ValueError(f"TF_CONFIG gives this worker {problem}") from None
+    own = addresses[index]
+    try:
+        socket.create_server(("", int(own.rpartition(":")[2]))).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"TF_CONFIG gives this worker {own}, whose port cannot be had: {error}") from None
     return addresses, index
 
 
@@ -136,13 +124,11 @@ def watched(timeout):
     doing, patience = "", None  # the first call may take its time: TensorFlow has to be imported
     while heard := select.select(ears, [], [], patience)[0]:
         told = os.read(heard[0], 4096).decode()
-        if not told and reader in heard:  # it has ended by itself
-            os._exit(0)
-        if not told:
+        if not told:  # it has ended by itself, or what started it
             break
         doing, patience = told.splitlines()[-1], timeout
     else:
         print(f"TimeoutError: {doing} for {timeout} s", flush=True)
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError):  # nor does it hurt one that is ending
         os.kill(worker, signal.SIGKILL)
     os._exit(0)

@@ -6,9 +6,8 @@ them. ``stride``, ``dilation`` and ``pool`` are an int or a pair (rows, columns)
 ``ValueError`` that names the argument, its value and the rule.
 
 Arrays are never changed in place. NumPy's ``result_type`` decides the type; what is not floating point by then
-(pixels stored as integers) becomes float64. Windows are laid out for a chunk of the batch at a time: beside its
-inputs and its result, a layer needs at most about ``windows.CHUNK_BYTES`` of memory, or what one image needs if
-that is more.
+(pixels as integers) becomes float64. Windows are laid out for a chunk of the batch at a time: beside its inputs
+and result, a layer needs at most about ``windows.CHUNK_BYTES`` of memory, or what one image needs if more.
 """
 
 # ruff: noqa: F401

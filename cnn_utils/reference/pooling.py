@@ -31,8 +31,7 @@ def max_pool2d(x, pool=2, *, stride=None, padding="valid"):
 def max_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding="valid"):
     """Gradient of `max_pool2d` with respect to ``x``: each window hands its gradient to its maximum.
 
-    Of several equal maxima the first gets it, row by row, as in TensorFlow. A pixel that is the maximum of
-    several windows gets the sum.
+    Of equal maxima the first gets it, row by row, as in TensorFlow. A maximum of several windows gets the sum.
 
     >>> max_pool2d_gradient(np.array([[3, 1], [3, 2]]).reshape(1, 2, 2, 1), np.ones((1, 1, 1, 1))).ravel()
     array([1., 0., 0., 0.])
@@ -55,7 +54,7 @@ def average_pool2d(x, pool=2, *, stride=None, padding="valid"):
     array([ 2.5,  4.5, 10.5, 12.5])
     """
     x, rows, columns, output = _start(pool, stride, padding, x=x)
-    count = _count(rows, columns, x.dtype)
+    count = np.outer(_real(rows), _real(columns))[..., None].astype(x.dtype)
     for part in chunks(x, rows, columns):
         for _, pixels, windows in taps(rows, columns):
             output[part][windows] += x[part][pixels]
@@ -70,7 +69,7 @@ def average_pool2d_gradient(x, output_gradient, pool=2, *, stride=None, padding=
     array([0.25, 0.25, 0.25, 0.25])
     """
     x, arriving, rows, columns, dx = _start(pool, stride, padding, x=x, output_gradient=output_gradient)
-    count = _count(rows, columns, x.dtype)
+    count = np.outer(_real(rows), _real(columns))[..., None].astype(x.dtype)
     for part in chunks(x, rows, columns):
         shares = arriving[part] / count
         for _, pixels, windows in taps(rows, columns):
@@ -102,12 +101,10 @@ def lp_pool2d(x, pool=2, *, p=2, stride=None, padding="valid"):
     return output
 
 
-def _count(rows, columns, dtype):
-    """The number of real pixels in each window: (1, output rows, output columns, 1)."""
-    count = np.zeros((1, rows.outputs, columns.outputs, 1), dtype)
-    for _, _, windows in taps(rows, columns):
-        count[windows] += 1
-    return count
+def _real(axis):
+    """The number of real pixels, not of padding, in each window along one axis."""
+    starts = np.arange(axis.outputs) * axis.stride - axis.before
+    return np.minimum(starts + axis.window, axis.size) - np.maximum(starts, 0)
 
 
 def _start(pool, stride, padding, **given):

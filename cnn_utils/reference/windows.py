@@ -39,13 +39,12 @@ def window_axes(x, window, stride, padding, dilation=1, *, name="kernel", transp
     elif len(padding) != 2 or not all(isinstance(side, (tuple, list)) for side in padding):
         rule = 'must be "valid", "same", a whole number, or ((top, bottom), (left, right))'
         raise ValueError(f"padding={padding!r} {rule}")
-    for axis, measure in enumerate(("high", "wide")):
-        size, length, amount = x.shape[1 + axis], window[axis], padding[axis]
-        settings = {"stride": stride[axis], "dilation": dilation[axis]}
+    axes = zip(x.shape[1:3], window, padding, stride, dilation, ("high", "wide"), strict=True)
+    for size, length, amount, step, gap, measure in axes:
         if transposed:
-            size = transposed_conv_output_size(size, length, padding=amount, **settings)
-        places = place_windows(size, length, amount, **settings, name=name, measure=measure)
-        yield Axis(size, length, *settings.values(), *places)
+            size = transposed_conv_output_size(size, length, stride=step, padding=amount, dilation=gap)
+        places = place_windows(size, length, amount, stride=step, dilation=gap, name=name, measure=measure)
+        yield Axis(size, length, step, gap, *places)
 
 
 def taps(rows, columns):
@@ -72,8 +71,7 @@ def chunks(x, rows, columns, held=7):
 
 def arrays(**given):
     """The arrays in one floating-point type, in the order given. A bias may be None and stays it."""
-    names = [name for name, value in given.items() if name != "bias" or value is not None]
-    found = {name: as_array(name, given[name]) for name in names}
+    found = {name: as_array(name, one) for name, one in given.items() if one is not None or name != "bias"}
     dtype = np.result_type(*found.values())
     dtype = dtype if dtype.kind == "f" else np.float64
     return [found[name].astype(dtype, copy=False) if name in found else None for name in given]
@@ -102,9 +100,8 @@ def check_axes(name, array, axes):
 
 def check_gradient(output_gradient, *shape):
     """Refuse a gradient that has another shape than the output it belongs to."""
-    if output_gradient.shape != shape:
-        rule = f"it must be that of the output, {shape}"
-        raise ValueError(f"output_gradient has shape {output_gradient.shape}: {rule}")
+    if (given := output_gradient.shape) != shape:
+        raise ValueError(f"output_gradient has shape {given}: it must be that of the output, {shape}")
 
 
 def is_number(value):
