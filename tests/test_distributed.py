@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,6 +108,23 @@ class TestTrain:
             alone.train_on_batch(x[step[0]], y[step[0]])
         for found, expected in zip(model.get_weights(), alone.get_weights(), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+    def test_only_the_chief_keeps_what_is_saved(self, monkeypatch, tmp_path):
+        """All save at the same time; of the others nothing is left, even if they are killed before they end."""
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+        places = [tmp_path / "temporary", tmp_path / "chief", tmp_path / "worker"]
+        for place in places:
+            place.mkdir()
+        for chief in (True, False):
+            strategy = SimpleNamespace(extended=SimpleNamespace(should_checkpoint=chief))
+            folder = places[1 if chief else 2]
+            save = distributed._checkpoints(lenet(), str(folder), strategy)
+            save(7)
+        assert [sorted(file.name for file in place.iterdir()) for place in places] == [
+            [],
+            ["checkpoint", "step-7.data-00000-of-00001", "step-7.index"],
+            [],
+        ]
 
     def test_refuses_the_checkpoint_of_another_network(self, undisturbed):
         def other():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,11 @@ def test_rooms_are_listed():
     assert {"arithmetic", "reference", "datasets", "models", "training", "graphs", "plots", "tf"} <= set(
         dir(cnn_utils)
     )
+
+
+def test_the_core_stays_small_enough_to_be_held_in_the_head():
+    """All but the exercises' checkers and the explorer: under 3,000 lines."""
+    folder = Path(cnn_utils.__file__).parent
+    rooms = {file: file.relative_to(folder).parts[0] for file in folder.rglob("*.py")}
+    core = [file for file, room in rooms.items() if room not in ("exercises", "explorer")]
+    assert len(core) > 15 and sum(len(file.read_text().splitlines()) for file in core) < 3000

@@ -6,8 +6,6 @@ command is one worker of that cluster, and leaves its graphics cards to TensorFl
 it holds the checkpoints, from which the same command goes on, and the logs for TensorBoard.
 """
 
-import atexit
-import shutil
 import tempfile
 
 import numpy as np
@@ -101,9 +99,12 @@ def _checkpoints(model, folder, strategy):
         except (AssertionError, ValueError) as error:
             problem = f"{newest} is of another network: choose another folder"
             raise ValueError(f"folder={folder!r}: {problem}") from error
-    place = folder
-    if not strategy.extended.should_checkpoint:  # not the chief: the same values once more, for nobody
-        place = tempfile.mkdtemp()
-        atexit.register(shutil.rmtree, place, ignore_errors=True)
-    manager = tf.train.CheckpointManager(checkpoint, place, max_to_keep=2, checkpoint_name="step")
-    return lambda number: manager.save(checkpoint_number=number)
+    if strategy.extended.should_checkpoint:
+        manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=2, checkpoint_name="step")
+        return lambda number: manager.save(checkpoint_number=number)
+
+    def save_for_nobody(number):  # not the chief: its copy is not kept, even if it is killed later
+        with tempfile.TemporaryDirectory() as nowhere:
+            checkpoint.save(f"{nowhere}/step")
+
+    return save_for_nobody
