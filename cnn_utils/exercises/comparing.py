@@ -179,7 +179,7 @@ def numbers(answer, truth=False):
     cnn_utils.exercises.comparing.Hint: has parts of different shapes, (2,) and (1,)
     """
     if answer is None or answer is ...:
-        raise Hint("still has a gap in it: None or ...")
+        raise Hint("still has a gap in it: None (or ...) where a number belongs")
     if isinstance(answer, Mapping | Set | Iterator):
         raise Hint(f"is of the type {type(answer).__name__}; make it a list")
     if isinstance(answer, list | tuple):

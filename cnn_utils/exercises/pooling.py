@@ -113,6 +113,9 @@ CHECKERS = {
             "the winners are right, but what arrives at their windows is not used.": lambda x, g: routed_back(
                 x, np.ones_like(g)
             ),
+            "pixels may be negative: begin with the window's first pixel, not with 0.": lambda x, g: (
+                routed_back(np.maximum(x, 0), g)
+            ),
             "that spreads the gradient evenly, as average pooling does.": lambda x, g: spread(g) / 4,
             "the smallest pixel of each window gets it; the largest should.": lambda x, g: routed_back(-x, g),
             "the place is right; what is put there is the pixel, not what arrives.": lambda x, g: routed_back(

@@ -112,6 +112,7 @@ WRONG = {
         (routing(lambda window: first(window.T).T), "column by column"),
         (routing(first, lambda window, arriving: 1), "not used"),
         (routing(lambda window: np.full((2, 2), 1 / 4)), "average pooling"),
+        (routing(lambda window: first(np.maximum(window, 0))), "may be negative"),
         (routing(lambda window: first(-window)), "smallest"),
         (routing(first, lambda window, arriving: window.max()), "what is put there is the pixel"),
         (lambda image, arriving: arriving, "has the shape (2, 2); a right one has the shape (4, 4)"),
