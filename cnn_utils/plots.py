@@ -284,7 +284,8 @@ def descent(cost, path, *, xlim, ylim, xlabel, ylabel, title=""):
     axes.plot(*path.T, "o-", color=COLORS["gradient"], ms=4, lw=1.5)
     axes.annotate("start", path[0], textcoords="offset points", xytext=(0, 8), ha="center")
     axes.plot(*path[-1], "*", color=COLORS["highlight"], ms=14)
-    axes.set(xlim=xlim, ylim=ylim, xlabel=xlabel, ylabel=ylabel)
+    # with equal units, a step along the gradient crosses its contour at a right angle
+    axes.set(xlim=xlim, ylim=ylim, xlabel=xlabel, ylabel=ylabel, aspect="equal")
     axes.set_title(title, loc="left")
     return Drawing(figure, axes)
 
