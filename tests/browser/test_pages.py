@@ -22,6 +22,10 @@ MOST = 1_500_000  # bytes of a page and all it loads, but for the explorer
 def site():
     if not (SITE / "index.html").exists():
         missing("the site is not built: `make pages`")
+    built = (SITE / "index.html").stat().st_mtime
+    newer = [path.name for path in notebooks.paths() if path.stat().st_mtime > built]
+    if newer:
+        missing(f"the site is older than {', '.join(newer)}: `make pages`")
     return SITE
 
 
