@@ -71,6 +71,11 @@ def pytest_collection_finish():
     gc.set_threshold(50_000, 20, 100)
 
 
+def pytest_unconfigure():
+    """Nor is there a search when Python ends."""
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """No cell may write to stderr, which a reader sees in red; nbval looks only where outputs are compared."""

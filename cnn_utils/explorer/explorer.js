@@ -518,7 +518,7 @@ function show(model, el) {
         legend(line(MARKS.unit), "the unit"), legend(line(MARKS.window), "what it sees in the layer before", "ahead"), legend(line(MARKS.field), "and further back", "ahead"),
         legend(line(MARKS.window), "what sees it in the next layer", "behind"), legend(line(MARKS.winner), "winner, strongest", "ahead"), legend(line(MARKS.winner), "strongest", "behind"))),
     panel), speech);
-  Object.assign(root, { timings, busy: () => Boolean(runner.running), drawing: () => Array.from(pixels) }); // for tests
+  Object.assign(root, { timings, busy: () => Boolean(runner.running), drawing: () => Array.from(pixels), selected: () => selected }); // for tests
   el.append(root);
   ways.update();
   for (const layer of layers) watcher.observe(cards[layer.name].element);

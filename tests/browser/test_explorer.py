@@ -248,6 +248,7 @@ import json
 import networks
 import numpy as np
 from IPython.display import display
+from cnn_utils import inspection
 from cnn_utils.explorer import LayerExplorer
 
 explorers = []
@@ -255,6 +256,15 @@ for build, dtype in [(b, "float32") for b in networks.EVERY_KIND] + [(networks.b
     model = build(dtype)
     images = np.random.default_rng(1).random((3, *model.input_shape[1:]))
     explorers.append(LayerExplorer(model, images))
+
+
+def explained(number, units):
+    model, image = explorers[number]._model, explorers[number].image
+    values = inspection.activations(model, image)
+    found = [vars(inspection.explain(model, image, *unit, values=values)) for unit in units]
+    return [{name: value for name, value in one.items() if isinstance(value, (str, float))} for one in found]
+
+
 display(*explorers)
 """
 
@@ -270,32 +280,37 @@ def test_the_page_shows_a_unit_of_every_kind_of_layer(browser, lab):
         for number in range(4):
             root = page.locator(".cnn-explorer").nth(number)
             root.locator(".panel output[data-field=activation]").wait_for()
+            panels = {}
             for name in in_kernel(page, f"list(explorers[{number}]._steps)[1:]"):
                 maps = root.locator(f"[data-layer='{name}'] canvas")
                 maps.scroll_into_view_if_needed()
                 maps.hover(position={"x": 6, "y": 6})
                 page.wait_for_function(f"!document.querySelectorAll('.cnn-explorer')[{number}].busy()")
-                check_panel(page, root.locator(".panel"), number, name)
+                panels[name] = root.locator(".panel").evaluate(PANEL)
                 if folder := os.environ.get("CNN_UTILS_SCREENSHOTS"):  # to look at them
                     root.locator(".panel").screenshot(path=f"{folder}/{number}_{name}.png")
+            units = [unit for *_, unit in panels.values()]
+            explained = in_kernel(page, f"explained({number}, {units})")
+            # in half precision page and Keras round the same sums differently
+            close = {"abs": 6e-5} if number < 3 else {"abs": 0.03, "rel": 0.05}
+            for (name, panel), explanation in zip(panels.items(), explained, strict=True):
+                check_panel(name, panel, explanation, close)
     assert errors == []
 
 
-def check_panel(page, panel, number, name):
+PANEL = """panel => [
+    panel.querySelector("h3").innerText,
+    panel.innerText,
+    Object.fromEntries([...panel.querySelectorAll("output")].map(o => [o.dataset.field, o.innerText])),
+    panel.closest(".cnn-explorer").selected(),
+]"""
+
+
+def check_panel(name, panel, explanation, close):
     """The panel explains a unit of this layer, without a gap, by the numbers of its explanation."""
-    explanation = in_kernel(
-        page,
-        f"{{k: v for k, v in vars(explorers[{number}].explain()).items() if isinstance(v, (str, float))}}",
-    )
-    heading, text, shown = panel.evaluate("""panel => [
-        panel.querySelector("h3").innerText,
-        panel.innerText,
-        Object.fromEntries([...panel.querySelectorAll("output")].map(o => [o.dataset.field, o.innerText])),
-    ]""")
-    assert heading.startswith(f"{name} ·")
+    heading, text, shown, unit = panel
+    assert heading.startswith(f"{name} ·") and unit[0] == name
     assert "activation" in shown
-    # in half precision page and Keras round the same sums differently
-    close = {"abs": 6e-5} if number < 3 else {"abs": 0.03, "rel": 0.05}
     for field, said in shown.items():
         assert float(said.replace("\u2212", "-")) == pytest.approx(explanation[field], **close), (name, field)
     assert "\u2713 what the model itself gives" in text
