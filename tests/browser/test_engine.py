@@ -111,7 +111,7 @@ def architecture(name, shape):
     return getattr(architectures, name)(input_shape=shape, classes=10)
 
 
-NETWORKS = {f"random {seed}": lambda seed=seed: networks.random_network(seed) for seed in range(12)}
+NETWORKS = {f"random {seed}": lambda seed=seed: networks.random_network(seed) for seed in range(8)}
 NETWORKS |= {build.__name__: build for build in networks.EVERY_KIND}
 NETWORKS |= {"branches": all_branches, "lenet5_1998": lambda: architecture("lenet5_1998", (32, 32, 1))}
 NETWORKS |= {
