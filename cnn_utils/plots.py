@@ -51,6 +51,14 @@ class Drawing(NamedTuple):
         pass
 
 
+def _finished(figure, axes):
+    """Jupyter draws what it shows. Pyplot would draw it before, for nobody, but to lay it out once more, which this does."""
+    if plt.get_backend().endswith("inline"):
+        plt.uninstall_repl_displayhook()
+        figure.get_layout_engine().execute(figure)
+    return Drawing(figure, axes)
+
+
 @contextmanager
 def style():
     """Draw in the course's style, leaving the reader's own settings alone."""
@@ -100,7 +108,7 @@ def grids(arrays, titles="", *, roles="input", title="", marks=None, between=Non
             place = array.shape[1] - 0.5 + gap / 2, len(array) / 2 - 0.5
             axes.text(*place, sign, ha="center", va="center", fontsize=16)
     figure.suptitle(title, x=0.01, ha="left")
-    return Drawing(figure, frames.ravel()[:count])
+    return _finished(figure, frames.ravel()[:count])
 
 
 @style()
@@ -134,7 +142,7 @@ def windows(size, kernel, *, stride=1, padding=0, dilation=1, transposed=False, 
     axes.set(xlim=(-before - 0.66, size + after + 1.94), ylim=(-0.75 * outputs - 0.2, 1.0))
     axes.axis("off")
     axes.set_title(title, loc="left")
-    return Drawing(figure, axes)
+    return _finished(figure, axes)
 
 
 def draw_grid(axes, array, role, decimals, size):
@@ -170,7 +178,8 @@ def _numbers(axes, shown, values, form, size):
     """Write the numbers that are not masked, black or white, whichever reads better on the cell's colour."""
     for (row, column), value in np.ma.ndenumerate(values):
         ink = "white" if np.dot(shown.to_rgba(value), (0.299, 0.587, 0.114, 0)) < 0.55 else "#222222"
-        axes.text(column, row, format(value + 0.0, form), ha="center", va="center", fontsize=size, color=ink)
+        look = {"fontsize": size, "color": ink, "in_layout": False}  # it has its place
+        axes.text(column, row, format(value + 0.0, form), ha="center", va="center", **look)
 
 
 @style()
@@ -203,7 +212,7 @@ def images(pictures, titles="", *, columns=8, title="", signed=False, scale=1.5)
             axes.imshow(picture)
         axes.set_title(name, fontsize=10)
     figure.suptitle(title, x=0.01, ha="left")
-    return Drawing(figure, frames)
+    return _finished(figure, frames)
 
 
 @style()
@@ -225,7 +234,7 @@ def matrix(
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_title(title, loc="left")
     axes.spines[:].set(visible=True, color="#C8C8C8")
-    return Drawing(figure, axes)
+    return _finished(figure, axes)
 
 
 @style()
@@ -262,7 +271,7 @@ def curves(
     axes.set_title(title, loc="left")
     if len(lines) > 1:
         axes.legend(fontsize=10, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return Drawing(figure, axes)
+    return _finished(figure, axes)
 
 
 @style()
@@ -287,7 +296,7 @@ def descent(cost, path, *, xlim, ylim, xlabel, ylabel, title=""):
     # with equal units, a step along the gradient crosses its contour at a right angle
     axes.set(xlim=xlim, ylim=ylim, xlabel=xlabel, ylabel=ylabel, aspect="equal")
     axes.set_title(title, loc="left")
-    return Drawing(figure, axes)
+    return _finished(figure, axes)
 
 
 @style()
@@ -321,7 +330,7 @@ def graph(nodes, *, notes=None, title="", backward=None):
         _arrow(axes, earlier, later, "#9A9A9A", aside=4 if edge in backward else 0)
         if edge in backward:
             _arrow(axes, later, earlier, COLORS["gradient"], aside=4, label=backward[edge])
-    return Drawing(figure, axes)
+    return _finished(figure, axes)
 
 
 def _places(nodes):

@@ -1,5 +1,8 @@
 """Figures: what they show, read back from the Matplotlib objects."""
 
+from types import SimpleNamespace
+
+import IPython
 import matplotlib
 
 matplotlib.use("agg")
@@ -7,6 +10,8 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from IPython.core.events import EventManager, available_events
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cnn_utils import plots
 from tests.oracles import W_NODES, bad_input_is_named
@@ -27,6 +32,25 @@ def numbers(axes):
 
 def outlines(axes):
     return [patch for patch in axes.patches if not patch.get_fill()]
+
+
+def test_in_jupyter_pyplot_draws_no_figure_that_jupyter_draws_anyway(monkeypatch):
+    shell, drawn = SimpleNamespace(enable_gui=None), []
+    shell.events = EventManager(shell, available_events)
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    monkeypatch.setattr(plt, "get_backend", lambda: "inline")
+    monkeypatch.setattr(FigureCanvasAgg, "draw", lambda canvas: drawn.append(canvas))
+    with plt.rc_context({"interactive": True}):
+        plt.install_repl_displayhook()  # as the backend does
+        plt.figure()
+        shell.events.trigger("post_execute")  # as at the end of a cell
+        assert len(drawn) == 1
+        _, (axes,) = plots.grids([IMAGE], title="laid out already")
+        place = axes.get_position().bounds
+        shell.events.trigger("post_execute")
+    assert len(drawn) == 1
+    axes.figure.get_layout_engine().execute(axes.figure)
+    assert axes.get_position().bounds == pytest.approx(place, abs=0.02)
 
 
 def test_a_grid_shows_every_number_of_its_array():
