@@ -22,6 +22,7 @@ KERNEL = np.array([[1, 0], [0, -1]])
 
 @pytest.fixture(autouse=True)
 def close():
+    plt.close("all")  # those of other files' tests
     yield
     plt.close("all")
 
