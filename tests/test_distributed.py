@@ -243,16 +243,15 @@ class TestWatched:
         "import time; from cnn_utils.distributed import workers; tell = workers.watched(1); tell('asleep'); "
     )
 
-    def test_ends_a_process_that_hangs(self):
-        done = subprocess.run(
-            [sys.executable, "-c", self.SCRIPT + "time.sleep(60)"], capture_output=True, text=True
-        )
-        assert done.returncode == -signal.SIGKILL and done.stdout == "TimeoutError: asleep for 1 s\n"
-
-    def test_leaves_one_that_tells_what_it_does(self):
-        script = self.SCRIPT + "[(time.sleep(0.3), tell('awake')) for _ in range(5)]; print('done')"
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (0, "done\n")
+    def test_ends_a_process_that_hangs_and_leaves_one_that_tells_what_it_does(self):
+        tells = "[(time.sleep(0.3), tell('awake')) for _ in range(5)]; print('done')"
+        both = [
+            subprocess.Popen([sys.executable, "-c", self.SCRIPT + rest], stdout=subprocess.PIPE, text=True)
+            for rest in ("time.sleep(60)", tells)
+        ]
+        hung, told = [(process.communicate()[0], process.returncode) for process in both]
+        assert hung == ("TimeoutError: asleep for 1 s\n", -signal.SIGKILL)
+        assert told == ("done\n", 0)
 
     def test_ends_with_the_process_that_started_it(self):
         script = self.SCRIPT.replace("(1)", "(50)") + "print('ready', flush=True); time.sleep(60)"

@@ -1,5 +1,6 @@
 """What importing the package costs and shows."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import cnn_utils
 WITHOUT_TENSORFLOW = ("arithmetic", "reference", "datasets", "plots", "exercises")
 
 
-def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def run(code, **environment):
+    command, environment = [sys.executable, "-c", code], os.environ | environment
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
 
 def test_tensorflow_waits_until_something_needs_it():
@@ -25,7 +27,7 @@ def test_importing_the_package_alone_loads_nothing_heavy():
     assert run(f"import sys, cnn_utils; print([m for m in {heavy} if m in sys.modules])").stdout == "[]\n"
 
 
-def test_tensorflow_and_keras_come_without_a_word_and_without_a_search_for_garbage():
+def test_tensorflow_and_keras_come_without_a_word_or_a_search_for_garbage_whatever_backend_is_set(tmp_path):
     code = """if True:
         import gc, weakref
         searches = []
@@ -43,8 +45,10 @@ def test_tensorflow_and_keras_come_without_a_word_and_without_a_search_for_garba
 
         tf.ones(2) + 1
         keras.layers.Dense(1)(tf.ones((1, 2)))
+        assert keras.config.backend() == "tensorflow"
     """
-    done = run(code)
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    done = run(code, KERAS_BACKEND="jax", KERAS_HOME=str(tmp_path))
     assert (done.stdout, done.stderr) == ("", "")
 
 
